@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The only module that reads the wall clock. Everything else is given a time or a Clock."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Protocol
+
+NS_PER_S = 1_000_000_000
+
+
+class Clock(Protocol):
+    """Monotonic time in integer nanoseconds, and a way to wait for it."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds since an arbitrary start; never goes back."""
+        ...
+
+    def sleep_until_ns(self, when_ns: int) -> None:
+        """Return at or after `when_ns`; at once if it has passed."""
+        ...
+
+
+class WallClock:
+    """Real time, for benches and for measuring how long something took."""
+
+    def now_ns(self) -> int:
+        """Nanoseconds of the monotonic clock of this machine."""
+        return time.perf_counter_ns()
+
+    def sleep_until_ns(self, when_ns: int) -> None:
+        """Sleep without spinning."""
+        remaining_ns = when_ns - self.now_ns()
+        if remaining_ns > 0:
+            time.sleep(remaining_ns / NS_PER_S)
+
+
+class ManualClock:
+    """Time that moves only when told to; sleeping jumps. For tests."""
+
+    def __init__(self, start_ns: int = 0) -> None:
+        self._now_ns = start_ns
+
+    def now_ns(self) -> int:
+        """The time last set."""
+        return self._now_ns
+
+    def sleep_until_ns(self, when_ns: int) -> None:
+        """Jump there."""
+        self._now_ns = max(self._now_ns, when_ns)
+
+
+def utc_timestamp() -> str:
+    """Date and time of day for run headers, ISO 8601 with seconds, UTC."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

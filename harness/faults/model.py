@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The shape of a catalogue entry. The table itself is in `catalogue.py`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal
+
+Role = Literal["value", "index", "message", "option"]
+
+
+class FaultClass(Enum):
+    """Groups of the catalogue, as printed by `bms-harness faults`."""
+
+    CELL = "cell"
+    CONNECTION = "connection"
+    WIRING = "wiring"
+    SENSING = "sensing"
+    ACTUATOR = "actuator"
+    INSULATION = "insulation"
+    SUPPLY = "supply and ECU"
+    ENVIRONMENT = "environment"
+    CHARGER_VEHICLE = "charger and vehicle"
+    CAN = "CAN"
+
+
+class Where(Enum):
+    """Where a fault acts: it bends the truth, only what the controller is given, or the bus."""
+
+    TRUTH = "truth"
+    GIVEN = "given"
+    BUS = "bus"
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a fault. Bounds are inclusive; out of range is refused, never clipped.
+
+    `role` index: a cell, sensor or contactor counted from 1, whose upper bound the rig sets (maximum None).
+    `choices` replaces the bounds of an enumeration (e.g. contactor = positive | negative | precharge).
+    """
+
+    name: str
+    unit: str
+    minimum: float | None
+    maximum: float | None
+    meaning: str
+    role: Role = "value"
+    default: float | str | None = None
+    integer: bool = False
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """One row of the kernel's fault table: point and op by their name in kernel.h without the prefix.
+
+    `value` and `index` name the parameter they come from, or are numbers; `index` -1 = all.
+    """
+
+    point: str
+    op: str
+    value: str | float = 1.0
+    index: str | int = -1
+    factor: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One kind of fault.
+
+    `masks` names the quantities that the controller can no longer know because of it: information for the report,
+    judges work on what was given and need no mask. `source` says where the mechanism or its numbers come from.
+    """
+
+    kind: str
+    fault_class: FaultClass
+    title: str
+    where: Where
+    effects: tuple[Effect, ...]
+    parameters: tuple[Parameter, ...]
+    source: str
+    virtual: bool = True
+    bench: bool = False
+    masks: tuple[str, ...] = ()
+    options: Mapping[str, float] = field(default_factory=dict)
+
+
+# Parameters every fault takes: when it acts and with which time shape (design issue "time shapes").
+TIMING: tuple[Parameter, ...] = (
+    Parameter("for_s", "s", 0.01, 86_400.0, "how long it acts; until the end without", default=None),
+    Parameter("shape", "", None, None, "course over time", "option", "step", choices=("step", "ramp", "intermittent", "noise")),
+    Parameter("ramp_s", "s", 0.01, 86_400.0, "ramp: time from as found to full effect", default=1.0),
+    Parameter("period_s", "s", 0.02, 3_600.0, "intermittent: period", default=1.0),
+    Parameter("duty", "", 0.01, 0.99, "intermittent: share of the period in which it acts", default=0.5),
+    Parameter("sigma", "of the value", 0.0, 1e6, "noise: standard deviation, in the unit of the value", default=0.0),
+)

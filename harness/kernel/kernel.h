@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * kernel.h - the simulation kernel: plant, faults, virtual CAN bus and firmware in lock-step, no Python inside.
+ * Python fills the configuration, plans events and faults before a run, and reads the trace buffers afterwards.
+ * Units are in the names; positive current discharges the pack; cells and sensors count from 0 in here and from 1
+ * everywhere a person sees them. Everything the kernel writes lies in one arena, so that a checkpoint is a copy.
+ */
+#ifndef BH_KERNEL_H
+#define BH_KERNEL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "fil.h"
+
+enum { BH_ABI_VERSION = 1, BH_FOREVER_S = 1000000000 };
+
+/* ---- plant ------------------------------------------------------------------------------------------------ */
+
+/* One cell type. Tables are over the state of charge (0..1, rising) and the temperature (degC, rising). */
+typedef struct bh_cell_model {
+    int32_t n_soc;
+    int32_t n_temp;
+    const double *soc;              /* [n_soc] */
+    const double *ocv_v;            /* [n_soc] mean of the charge and the discharge branch */
+    const double *hysteresis_v;     /* [n_soc] half the distance between the branches */
+    const double *entropy_v_per_k;  /* [n_soc] dOCV/dT */
+    const double *temp_degc;        /* [n_temp] */
+    const double *r0_discharge_ohm; /* [n_temp][n_soc] */
+    const double *r0_charge_ohm;    /* [n_temp][n_soc] */
+    double hysteresis_soc;          /* change of SOC over which 63 % of a branch change happens */
+    double r1_ratio;                /* R1 = r1_ratio * R0 */
+    double tau1_s;
+    double r2_ratio;
+    double tau2_s;
+    double reference_temp_degc; /* temperature of the OCV table */
+} bh_cell_model;
+
+/* One pack: n_cells in series. Per-cell arrays carry the seeded spread. */
+typedef struct bh_pack_config {
+    int32_t n_cells; /* 12..400 */
+    int32_t n_temps;
+    const int32_t *temp_cell;      /* [n_temps] the cell each sensor sits on */
+    const double *capacity_ah;     /* [n_cells] */
+    const double *soc;             /* [n_cells] at the start */
+    const double *r_scale;         /* [n_cells] */
+    const double *temp_degc;       /* [n_cells] at the start */
+    double heat_capacity_j_per_k;  /* of one cell */
+    double cooling_w_per_k;        /* one cell to the coolant, pump running */
+    double ambient_w_per_k;        /* one cell to the ambient air */
+    double neighbour_w_per_k;      /* one cell to the next */
+    double coolant_degc;
+    double ambient_degc;
+    double joint_ohm;              /* one bus-bar joint; n_cells + 1 of them carry the pack current */
+    double balancing_ohm;          /* bleed resistor of one cell */
+    double self_discharge_ohm;     /* of one healthy cell */
+    double link_capacitance_f;
+    double link_bleed_ohm;
+    double precharge_ohm;
+    double contactor_close_s;
+    double contactor_open_s;
+    double fuse_rated_a;
+    double fuse_i2t_a2s;           /* above the rating; 0 = no fuse */
+    double insulation_positive_ohm;
+    double insulation_negative_ohm;
+    double supply_v;               /* of the controller */
+    double supply_min_v;           /* below: the controller is off; above again: it boots */
+} bh_pack_config;
+
+/* What the vehicle and the depot charger do. */
+typedef struct bh_environment_config {
+    int32_t n_load;
+    const double *load_s;    /* [n_load] rising; the profile repeats after the last point */
+    const double *load_w;    /* [n_load] power asked of the link, negative = regeneration */
+    double load_min_link_v;  /* the inverter stops below this */
+    double auxiliary_w;      /* drawn whenever the main contactors are closed */
+    double limit_lag_s;      /* time constant with which vehicle and charger follow the BMS limits */
+    double limit_timeout_s;  /* age of the limit message after which they go to zero; 0 = never */
+    double charger_max_a;
+    double charger_max_v;
+    double charger_slope_a_per_s;
+} bh_environment_config;
+
+/* ---- virtual CAN bus and rest bus ------------------------------------------------------------------------- */
+
+enum { BH_NODE_DUT = 0, BH_NODE_VEHICLE = 1, BH_NODE_CHARGER = 2, BH_NODE_TESTER = 3, BH_N_NODES = 4 };
+
+typedef struct bh_bus_config {
+    int32_t n_buses;
+    uint32_t bitrate;      /* nominal */
+    uint32_t data_bitrate; /* FD data phase; 0 = classic only */
+} bh_bus_config;
+
+/* Environment values that cyclic messages carry and that frames of the DUT command. */
+enum {
+    BH_VALUE_NONE = 0,
+    BH_VALUE_CHARGER_VOLTAGE_V, /* sent: measured by the charger */
+    BH_VALUE_CHARGER_CURRENT_A, /* sent: delivered, positive = into the pack */
+    BH_VALUE_LINK_VOLTAGE_V,    /* sent: measured by the inverter */
+    BH_VALUE_VEHICLE_POWER_W,   /* sent */
+    BH_VALUE_CHARGE_LIMIT_A,    /* received from the DUT */
+    BH_VALUE_DISCHARGE_LIMIT_A, /* received from the DUT */
+    BH_VALUE_CHARGE_VOLTAGE_LIMIT_V, /* received from the DUT */
+    BH_VALUE_READY_TO_DRIVE,    /* received from the DUT: 1 = the vehicle may draw power */
+    BH_VALUE_READY_TO_CHARGE,   /* received from the DUT: 1 = the charger may deliver */
+    BH_N_VALUES
+};
+
+/* Where one number sits in a frame: sawtooth bit numbering as in DBC files. raw = (value - offset) / scale. */
+typedef struct bh_field {
+    int32_t value; /* BH_VALUE_* */
+    int32_t message; /* sent: index of the bh_message. received: unused */
+    uint32_t id;     /* received: identifier and ... */
+    uint8_t extended;
+    uint8_t bus;
+    uint8_t big_endian;
+    uint8_t is_signed;
+    uint16_t start_bit;
+    uint16_t length;
+    double scale;
+    double offset;
+    /* received enumerations: value counts as 1 when match_min <= raw <= match_max, otherwise 0; both 0 = a plain number */
+    int64_t match_min;
+    int64_t match_max;
+} bh_field;
+
+/* A cyclic message of the rest bus. Counter and CRC are put in at every sending. */
+typedef struct bh_message {
+    uint32_t id;
+    uint8_t flags; /* FIL_FRAME_* */
+    uint8_t bus;
+    uint8_t node; /* BH_NODE_* */
+    uint8_t length;
+    uint32_t period_us;
+    uint32_t offset_us;
+    uint8_t payload[64];
+    int16_t counter_start_bit; /* little endian; -1 = none */
+    int16_t counter_length;
+    int16_t counter_max; /* wraps to 0 after this value */
+    int16_t crc_byte;    /* -1 = none */
+    uint8_t crc_polynomial;
+    uint8_t crc_initial;
+    uint8_t crc_final_xor;
+    uint8_t crc_data_id; /* fed into the CRC before the payload without the CRC byte */
+    uint8_t enabled;
+    uint8_t requires_plug; /* sent only while the charge plug is in */
+} bh_message;
+
+/* ---- faults ----------------------------------------------------------------------------------------------- */
+
+/* Where a fault acts. Truth first, then what the controller is given, then the bus. */
+enum {
+    BH_AT_CELL_VOLTAGE = 0,     /* terminal voltage held, V */
+    BH_AT_CELL_LEAK_OHM,        /* resistor across the cell: self-discharge or internal short */
+    BH_AT_CELL_RESISTANCE,      /* factor on R0, R1, R2 */
+    BH_AT_CELL_CAPACITY,        /* factor on the capacity */
+    BH_AT_CELL_HEAT_W,          /* extra heat */
+    BH_AT_JOINT_OHM,            /* extra resistance of the bus bar behind the cell, seen by its sense wires */
+    BH_AT_COOLANT_FLOW,         /* factor 0..1 on the cooling conductance */
+    BH_AT_AMBIENT_DEGC,         /* ambient and coolant inlet temperature */
+    BH_AT_INSULATION_POSITIVE_OHM,
+    BH_AT_INSULATION_NEGATIVE_OHM,
+    BH_AT_CONTACTOR_WELDED,     /* index: 0 positive, 1 negative, 2 precharge; active = stays closed */
+    BH_AT_CONTACTOR_STUCK_OPEN, /* index as above; active = stays open */
+    BH_AT_CONTACTOR_EXTRA_OPEN_S, /* index as above; added to the opening time */
+    BH_AT_CONTACTOR_EXTRA_CLOSE_S,
+    BH_AT_PRECHARGE_OHM,        /* resistance of the precharge branch; huge = open */
+    BH_AT_FUSE_OPEN,
+    BH_AT_SUPPLY_V,             /* supply of the controller */
+    BH_AT_HVIL_OPEN,
+    BH_AT_CRASH,
+    BH_AT_CHARGER_IGNORES_LIMITS,
+    BH_AT_CHARGER_OVERVOLTAGE_V, /* added to the voltage it regulates to */
+    BH_AT_VEHICLE_IGNORES_LIMITS,
+    BH_AT_LOAD_W,               /* power asked of the link */
+    BH_N_TRUTH_POINTS,
+    BH_AT_SENSE_CELL_V = 100,   /* what the front end reports, V */
+    BH_AT_SENSE_CELL_OPEN_WIRE, /* wire between cell index and index + 1 */
+    BH_AT_SENSE_TEMP_DEGC,
+    BH_AT_SENSE_CURRENT_A,
+    BH_AT_SENSE_PACK_V,
+    BH_AT_SENSE_LINK_V,
+    BH_AT_SENSE_INSULATION_OHM,
+    BH_AT_SENSE_AUX,            /* auxiliary contact; index: 0 positive, 1 negative, 2 precharge */
+    BH_AT_MESSAGE_LOST = 200,   /* index: rest-bus message */
+    BH_AT_MESSAGE_DELAY_S
+};
+
+/* How it acts on the value found there. */
+enum {
+    BH_OP_SET = 0,   /* value */
+    BH_OP_ADD,       /* found + value */
+    BH_OP_SCALE,     /* found * value */
+    BH_OP_HOLD,      /* the value found when the fault became active */
+    BH_OP_NEGATE,
+    BH_OP_INVALID,   /* validity flag cleared, the value stays */
+    BH_OP_STALE      /* held, validity kept, age grows */
+};
+
+/* How it acts over time. The effect s runs from 0 (as found) to 1 (as the op says). */
+enum {
+    BH_SHAPE_STEP = 0,    /* 1 from from_ns until until_ns; constant and pulse are steps too */
+    BH_SHAPE_RAMP,        /* 0 to 1 over ramp_s, then 1 */
+    BH_SHAPE_INTERMITTENT, /* 1 for the first duty * period_s of every period_s */
+    BH_SHAPE_NOISE        /* 1, and value + sigma * seeded standard normal number, new every tick */
+};
+
+typedef struct bh_fault {
+    int32_t point; /* BH_AT_* */
+    int32_t index; /* cell, sensor, contactor, message; -1 = all */
+    int32_t op;    /* BH_OP_* */
+    int32_t shape; /* BH_SHAPE_* */
+    double value;
+    double sigma;
+    double ramp_s;
+    double period_s;
+    double duty;
+    uint64_t seed;
+    uint64_t from_ns;
+    uint64_t until_ns; /* exclusive */
+} bh_fault;
+
+/* Did the controller get other inputs because of this fault? Kept per fault, in the order of the table. */
+typedef struct bh_fault_report {
+    uint64_t first_fired_ns; /* UINT64_MAX: never */
+    uint64_t last_fired_ns;
+    uint32_t active_ticks;
+    uint32_t fired_ticks;
+} bh_fault_report;
+
+/* ---- events: what the scenario does besides faults --------------------------------------------------------- */
+
+enum {
+    BH_EVENT_PAYLOAD = 0,   /* payload of rest-bus message index */
+    BH_EVENT_MESSAGE,       /* rest-bus message index on (1) or off (0) */
+    BH_EVENT_IGNITION,      /* 0 or 1 */
+    BH_EVENT_PLUG,          /* charge plug 0 or 1 */
+    BH_EVENT_POWER,         /* controller supply 0 or 1: off and on is a power cycle */
+    BH_EVENT_LOAD_SCALE,    /* factor on the load profile; 0 = standstill */
+    BH_EVENT_LOAD_TIME_S,   /* put the load profile to this time */
+    BH_EVENT_SOC            /* state of charge of all cells, spread kept */
+};
+
+typedef struct bh_event {
+    uint64_t t_ns;
+    int32_t kind;
+    int32_t index;
+    double value;
+    uint8_t payload[64];
+} bh_event;
+
+/* ---- trace ------------------------------------------------------------------------------------------------ */
+
+/* Columns of the trace, float32, one row every record_every ticks. Indices count from 1, 0 = none. */
+enum {
+    BH_GIVEN_PACK_VOLTAGE_V = 0,
+    BH_GIVEN_LINK_VOLTAGE_V,
+    BH_GIVEN_CHARGER_VOLTAGE_V,
+    BH_GIVEN_PACK_CURRENT_A,
+    BH_GIVEN_CELL_VOLTAGE_MAX_V, /* over valid cells */
+    BH_GIVEN_CELL_VOLTAGE_MIN_V,
+    BH_GIVEN_CELL_VOLTAGE_SUM_V,
+    BH_GIVEN_CELL_VOLTAGE_MAX_INDEX,
+    BH_GIVEN_CELL_VOLTAGE_MIN_INDEX,
+    BH_GIVEN_CELL_TEMP_MAX_DEGC, /* over valid sensors */
+    BH_GIVEN_CELL_TEMP_MIN_DEGC,
+    BH_GIVEN_CELL_TEMP_MAX_INDEX,
+    BH_GIVEN_CELL_TEMP_MIN_INDEX,
+    BH_GIVEN_CELLS_INVALID,
+    BH_GIVEN_CELLS_OPEN_WIRE,
+    BH_GIVEN_CELL_AGE_MAX_S,
+    BH_GIVEN_TEMPS_INVALID,
+    BH_GIVEN_CURRENT_VALID,
+    BH_GIVEN_INSULATION_OHM,
+    BH_GIVEN_SUPPLY_V,
+    BH_GIVEN_DIGITAL_IN, /* FIL_IN_* bits */
+    BH_TRUTH_PACK_VOLTAGE_V,
+    BH_TRUTH_LINK_VOLTAGE_V,
+    BH_TRUTH_PACK_CURRENT_A,
+    BH_TRUTH_CELL_VOLTAGE_MAX_V,
+    BH_TRUTH_CELL_VOLTAGE_MIN_V,
+    BH_TRUTH_CELL_VOLTAGE_MAX_INDEX,
+    BH_TRUTH_CELL_VOLTAGE_MIN_INDEX,
+    BH_TRUTH_CELL_TEMP_MAX_DEGC,
+    BH_TRUTH_CELL_TEMP_MIN_DEGC,
+    BH_TRUTH_CELL_TEMP_MAX_INDEX,
+    BH_TRUTH_SOC_MEAN,
+    BH_TRUTH_SOC_MIN,
+    BH_TRUTH_SOC_MAX,
+    BH_TRUTH_INSULATION_OHM,
+    BH_TRUTH_LOAD_W,
+    BH_TRUTH_CHARGER_CURRENT_A, /* positive = into the pack */
+    BH_TRUTH_COOLANT_DEGC,
+    BH_TRUTH_CONTACTORS, /* FIL_OUT_* bits: really closed */
+    BH_TRUTH_FUSE_OPEN,
+    BH_OUTPUT_CONTACTORS, /* FIL_OUT_* bits: commanded */
+    BH_OUTPUT_DIGITAL,
+    BH_OUTPUT_BALANCING, /* how many bleed resistors are on */
+    BH_OUTPUT_POWERED,   /* 1 = the firmware was stepped in this tick */
+    BH_ENV_CHARGE_LIMIT_A,    /* as last received by vehicle and charger */
+    BH_ENV_DISCHARGE_LIMIT_A,
+    BH_ENV_BUS_LOAD,     /* 0..1 over the last 100 ms, bus 0 */
+    BH_N_COLUMNS
+};
+
+/* Buffers owned by the caller. Per-cell buffers may be NULL: not recorded. Writing stops with BH_FULL, never past
+ * the end. */
+typedef struct bh_trace {
+    int64_t max_rows;
+    int64_t max_frames;
+    int32_t record_every;
+    int32_t frame_width;      /* bytes kept of a frame: 8 or 64 */
+    uint64_t *row_ns;         /* [max_rows] */
+    float *columns;           /* [BH_N_COLUMNS][max_rows] */
+    int32_t *cell_uv;         /* [max_rows][n_cells] given */
+    uint8_t *cell_flags;      /* [max_rows][n_cells] given */
+    int32_t *temp_mdegc;      /* [max_rows][n_temps] given */
+    float *true_cell_v;       /* [max_rows][n_cells] truth */
+    float *true_cell_degc;    /* [max_rows][n_cells] truth */
+    uint64_t *frame_ns;       /* [max_frames] end of frame */
+    uint32_t *frame_id;       /* [max_frames] */
+    uint8_t *frame_flags;     /* [max_frames] FIL_FRAME_* */
+    uint8_t *frame_bus;       /* [max_frames] */
+    uint8_t *frame_node;      /* [max_frames] sender, BH_NODE_* */
+    uint8_t *frame_length;    /* [max_frames] */
+    uint8_t *frame_data;      /* [max_frames][frame_width], rest zero */
+    int64_t n_rows;
+    int64_t n_frames;
+} bh_trace;
+
+/* ---- simulation ------------------------------------------------------------------------------------------- */
+
+typedef struct bh_firmware {
+    uint32_t (*abi_version)(void);
+    int (*init)(const fil_config *config);
+    int (*step)(const fil_inputs *inputs, fil_outputs *outputs);
+    int (*can_rx)(const fil_frame *frame);
+    int (*can_tx)(fil_frame *frames, int max);
+    int (*nvm)(int op, uint8_t *buffer, uint32_t size);
+    const char *(*last_error)(void);
+    const void *address; /* of any object inside the library: finds its segments */
+} bh_firmware;
+
+typedef struct bh_config {
+    uint64_t seed;
+    uint32_t tick_us;
+    uint32_t start_tick_ms;
+    uint16_t variant;
+    uint16_t n_parameters;
+    const fil_parameter *parameters;
+    bh_cell_model cell;
+    bh_pack_config pack;
+    bh_environment_config environment;
+    bh_bus_config bus;
+    int32_t n_messages;
+    const bh_message *messages;
+    int32_t n_sent_fields;
+    const bh_field *sent_fields;
+    int32_t n_received_fields;
+    const bh_field *received_fields;
+    int32_t max_events; /* room to reserve */
+    int32_t max_faults;
+    bh_firmware firmware;
+} bh_config;
+
+enum {
+    BH_OK = 0,
+    BH_FULL = -1,           /* a trace buffer is full; nothing was lost before */
+    BH_FIRMWARE_ERROR = -2, /* fil_* returned < 0; text in bh_error() */
+    BH_FIRMWARE_HANG = -3,  /* fil_* did not return within the CPU time allowed */
+    BH_FIRMWARE_CRASH = -4, /* signal inside fil_* */
+    BH_BAD_CONFIG = -5
+};
+
+typedef struct bh_sim bh_sim;
+
+uint32_t bh_abi_version(void);
+
+/* Bytes of arena a configuration needs; 0 = refused, text in bh_config_error(). */
+size_t bh_arena_size(const bh_config *config);
+const char *bh_config_error(void);
+
+/* Build the simulation inside the arena (64-byte aligned, bh_arena_size bytes) and power the firmware on. */
+bh_sim *bh_create(void *arena, size_t size, const bh_config *config);
+
+/* Replace all events and faults from now on. Events must be sorted by time and lie in the future or now. */
+int bh_plan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fault *faults, int32_t n_faults);
+
+/* Advance to until_ns (a multiple of the tick), recording. Returns BH_*. */
+int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace);
+
+uint64_t bh_now_ns(const bh_sim *sim);
+const bh_fault_report *bh_fault_reports(const bh_sim *sim);
+
+/* Text of the last error of this simulation; for hangs and crashes the address is in bh_fault_address(). */
+const char *bh_error(const bh_sim *sim);
+uint64_t bh_error_address(const bh_sim *sim); /* program counter relative to the load address; 0 = none */
+
+/* Queue one frame from a tester node at the present time (manual sending). */
+int bh_send(bh_sim *sim, int32_t node, const fil_frame *frame);
+
+/* ---- checkpoints: firmware segments and kernel arena -------------------------------------------------------- */
+
+/* Bytes of writable firmware memory; 0 = this platform has no way to tell, use a fresh boot instead. */
+size_t bh_state_size(const bh_sim *sim);
+/* Copy arena and firmware memory out, and back. Both return 0 or < 0. */
+int bh_save_state(const bh_sim *sim, uint8_t *buffer, size_t size);
+int bh_load_state(bh_sim *sim, const uint8_t *buffer, size_t size);
+
+#endif

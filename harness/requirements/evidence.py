@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a judge may look at: time series by side and quantity, and the messages on the bus. No DUT, fault or plant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A quantity over time: `value[i]` holds from `t_s[i]` until `t_s[i + 1]`. Times rise; may be empty."""
+
+    t_s: NDArray[np.float64]
+    value: NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MessageSeries:
+    """One DUT message on the bus. `counter` and `crc_ok` are None where the profile names no such signal."""
+
+    t_s: NDArray[np.float64]
+    counter: NDArray[np.int64] | None
+    counter_modulus: int
+    crc_ok: NDArray[np.bool_] | None
+
+
+class Evidence(Protocol):
+    """Both sides of one recorded run. A quantity that was not recorded gives None: it cannot be judged.
+
+    `timing_s` is the uncertainty of any time difference seen (host jitter, adapter, one tick); judges widen their
+    windows by it. `duration_s` is the end of the record: what is due later cannot be judged.
+    """
+
+    @property
+    def duration_s(self) -> float: ...
+
+    @property
+    def timing_s(self) -> float: ...
+
+    @property
+    def boot_s(self) -> float:
+        """Time after power-on within which the controller need not react yet."""
+        ...
+
+    def given(self, quantity: str) -> Series | None: ...
+
+    def truth(self, quantity: str) -> Series | None: ...
+
+    def output(self, quantity: str) -> Series | None: ...
+
+    def reported(self, quantity: str) -> Series | None: ...
+
+    def message(self, name: str, *, counter: str | None, crc: str | None) -> MessageSeries | None: ...
+
+    def resets(self) -> NDArray[np.float64]:
+        """Times at which a fault reset was requested."""
+        ...
+
+    def power_ons(self) -> NDArray[np.float64]:
+        """Times at which the controller was switched on within the record (0 is included if it booted there)."""
+        ...

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a requirement file may say (design section 5.3). One class per kind; quantities are those of `harness.units`.
+
+`above` / `below` bound the given value. `accuracy` is what the measuring chain may err by, in the unit of the
+quantity: inside limit +- accuracy both reactions are right. Times are seconds.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, Self
+
+import pydantic
+from pydantic import Field
+
+from harness.tomlfile import FileModel
+from harness.units import is_known
+
+Identifier = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9]*(-[A-Z0-9]+)+$")]
+Seconds = Annotated[float, Field(ge=0.0, le=86_400.0, strict=False)]
+Number = Annotated[float, Field(allow_inf_nan=False, strict=False)]
+NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False, strict=False)]
+SafeState = Literal["contactors_open", "charge_limit_zero", "discharge_limit_zero", "none"]
+Side = Literal["given", "truth", "output", "reported"]
+
+
+def _known(name: str) -> str:
+    if not is_known(name):
+        message = f"quantity '{name}' is not in the vocabulary (bms-harness requirements --quantities lists it)"
+        raise ValueError(message)
+    return name
+
+
+QuantityName = Annotated[str, pydantic.AfterValidator(_known)]
+
+
+class Condition(FileModel):
+    """A comparison that holds or not at each moment: quantity above, below or equal to a number, or a state by name.
+
+    `side` picks the witness: what the controller was given, the truth, its outputs, or what it reported on the bus.
+    """
+
+    quantity: QuantityName
+    side: Side = "given"
+    above: Number | None = None
+    below: Number | None = None
+    equals: Number | None = None
+    state: str | None = None
+    accuracy: NonNegative = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _one_comparison(self) -> Self:
+        given = [self.above, self.below, self.equals, self.state]
+        if sum(item is not None for item in given) != 1:
+            message = "exactly one of above, below, equals, state"
+            raise ValueError(message)
+        return self
+
+
+class Base(FileModel):
+    """What every requirement has. `assumption` marks numbers that no reachable norm text confirms."""
+
+    id: Identifier
+    title: Annotated[str, Field(min_length=3)]
+    source: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
+    assumption: bool = False
+    when: Annotated[tuple[Condition, ...], Field(strict=False)] = ()
+
+
+class Trip(Base):
+    """A protection: past the limit for longer than confirm_s[1] it must react, shorter than confirm_s[0] it must not.
+
+    The flag must be on the bus within `flag_within_s` of the confirmation, the safe state reached `safe_within_s`
+    after the flag. A latched flag stays, over power cycles too, until a reset is requested with the cause gone.
+    `near` is how close to the limit a quantity must come for the non-reaction to count as exercised.
+    """
+
+    kind: Literal["trip"] = "trip"
+    quantity: QuantityName
+    above: Number | None = None
+    below: Number | None = None
+    accuracy: NonNegative = 0.0
+    near: NonNegative | None = None
+    confirm_s: Annotated[tuple[Seconds, Seconds], Field(strict=False)]
+    flag: QuantityName
+    flag_within_s: Seconds
+    safe_state: SafeState = "contactors_open"
+    safe_within_s: Seconds = 0.0
+    latched: bool = False
+    release_s: Seconds | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if (self.above is None) == (self.below is None):
+            message = "exactly one of above, below"
+            raise ValueError(message)
+        if self.confirm_s[0] > self.confirm_s[1]:
+            message = "confirm_s = [must not react before, must have confirmed after], rising"
+            raise ValueError(message)
+        return self
+
+
+class CurvePoint(FileModel):
+    """One corner of a limit curve."""
+
+    at: Number
+    limit: Number
+
+
+class Limit(Base):
+    """A limit the controller reports stays at or under a curve of a given quantity (linear between the corners).
+
+    `settle_s` is how long after a change of the given quantity the old limit may still be reported.
+    """
+
+    kind: Literal["limit"] = "limit"
+    reported: QuantityName
+    quantity: QuantityName
+    curve: Annotated[tuple[CurvePoint, ...], Field(min_length=2, strict=False)]
+    accuracy: NonNegative = 0.0
+    tolerance: NonNegative = 0.0
+    settle_s: Seconds = 0.5
+
+    @pydantic.model_validator(mode="after")
+    def _rising(self) -> Self:
+        corners = [point.at for point in self.curve]
+        if corners != sorted(set(corners)):
+            message = "curve corners rise strictly in 'at'"
+            raise ValueError(message)
+        return self
+
+
+class Accuracy(Base):
+    """A reported value follows what the controller was given (or the truth) within tolerance and latency."""
+
+    kind: Literal["accuracy"] = "accuracy"
+    reported: QuantityName
+    quantity: QuantityName
+    side: Literal["given", "truth"] = "given"
+    tolerance: NonNegative
+    relative: NonNegative = 0.0
+    within_s: Seconds = 0.3
+
+
+class Cycle(Base):
+    """A message comes at its period, with a counter that counts and a CRC that fits."""
+
+    kind: Literal["cycle"] = "cycle"
+    message: str
+    period_s: Annotated[float, Field(gt=0.0, le=3600.0, strict=False)]
+    tolerance_s: Seconds
+    counter: str | None = None
+    crc: str | None = None
+
+
+class Sequence(Base):
+    """An order: whenever `event` begins, `requires` must have held throughout the `for_s` before it (0 = at it)."""
+
+    kind: Literal["sequence"] = "sequence"
+    event: Condition
+    requires: Annotated[tuple[Condition, ...], Field(min_length=1, strict=False)]
+    for_s: Seconds = 0.0
+
+
+class Invariant(Base):
+    """Whenever `when` has held for `within_s`, `always` holds. Without `when`: always."""
+
+    kind: Literal["invariant"] = "invariant"
+    always: Condition
+    within_s: Seconds = 0.0
+
+
+class Goal(Base):
+    """A safety goal on the truth: no longer past the hazard limit than the FTTI, whatever the controller was told."""
+
+    kind: Literal["goal"] = "goal"
+    quantity: QuantityName
+    hazard_above: Number | None = None
+    hazard_below: Number | None = None
+    ftti_s: Seconds
+
+    @pydantic.model_validator(mode="after")
+    def _one_side(self) -> Self:
+        if (self.hazard_above is None) == (self.hazard_below is None):
+            message = "exactly one of hazard_above, hazard_below"
+            raise ValueError(message)
+        return self
+
+
+Requirement = Trip | Limit | Accuracy | Cycle | Sequence | Invariant | Goal
+KINDS = ("trip", "limit", "accuracy", "cycle", "sequence", "invariant", "goal")
+
+
+class RequirementFile(FileModel):
+    """A whole file: one array of tables per kind."""
+
+    title: str = ""
+    trip: Annotated[tuple[Trip, ...], Field(strict=False)] = ()
+    limit: Annotated[tuple[Limit, ...], Field(strict=False)] = ()
+    accuracy: Annotated[tuple[Accuracy, ...], Field(strict=False)] = ()
+    cycle: Annotated[tuple[Cycle, ...], Field(strict=False)] = ()
+    sequence: Annotated[tuple[Sequence, ...], Field(strict=False)] = ()
+    invariant: Annotated[tuple[Invariant, ...], Field(strict=False)] = ()
+    goal: Annotated[tuple[Goal, ...], Field(strict=False)] = ()
+
+    def all(self) -> tuple[Requirement, ...]:
+        """Every requirement, by kind and then in file order."""
+        return (*self.trip, *self.limit, *self.accuracy, *self.cycle, *self.sequence, *self.invariant, *self.goal)

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The vocabulary of quantities shared by rig profiles, requirements, scenarios and reports.
+
+Every name ends in its unit (design section 5.2). Positive current discharges the pack. Cells and sensors count from 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A named quantity: its unit as printed ("" for counts and states), its margin key and what it means."""
+
+    name: str
+    unit: str
+    meaning: str
+
+
+# Suffix of a name -> unit as printed, and the key a margin in that unit has.
+SUFFIXES: Mapping[str, tuple[str, str]] = {
+    "_v": ("V", "v"),
+    "_a": ("A", "a"),
+    "_degc": ("°C", "k"),
+    "_k": ("K", "k"),
+    "_k_per_s": ("K/s", "k_per_s"),
+    "_ohm": ("Ω", "ohm"),
+    "_pct": ("%", "pct"),
+    "_w": ("W", "w"),
+    "_s": ("s", "ms"),
+    "_hz": ("Hz", "hz"),
+    "_ah": ("Ah", "ah"),
+}
+
+_SCALARS = {
+    "pack_voltage_v": "cell side of the contactors",
+    "link_voltage_v": "vehicle side of the contactors",
+    "charger_voltage_v": "charging inlet",
+    "pack_current_a": "pack current, positive = discharge",
+    "cell_voltage_max_v": "highest valid cell voltage",
+    "cell_voltage_min_v": "lowest valid cell voltage",
+    "cell_voltage_sum_v": "sum of all valid cell voltages",
+    "cell_voltage_spread_v": "highest minus lowest valid cell voltage",
+    "cell_voltage_max_index": "cell with the highest voltage",
+    "cell_voltage_min_index": "cell with the lowest voltage",
+    "cell_temp_max_degc": "highest valid cell temperature",
+    "cell_temp_min_degc": "lowest valid cell temperature",
+    "cell_temp_spread_k": "highest minus lowest valid cell temperature",
+    "cell_temp_max_index": "sensor with the highest temperature",
+    "cell_temp_min_index": "sensor with the lowest temperature",
+    "cell_temp_rise_k_per_s": "fastest rise of any valid sensor over the last 3 s",
+    "voltage_mismatch_v": "absolute difference of cell sum and pack voltage, all cells valid",
+    "cells_invalid": "number of cells without a valid voltage",
+    "cells_open_wire": "number of cells whose open-wire test failed",
+    "cell_age_max_s": "age of the oldest cell voltage",
+    "temps_invalid": "number of temperature sensors without a valid value",
+    "current_valid": "1 = the current sensor is valid",
+    "insulation_ohm": "insulation resistance",
+    "supply_v": "24 V supply of the controller",
+    "ignition": "1 = on",
+    "charge_plug": "1 = plugged",
+    "hvil_closed": "1 = closed",
+    "crash": "1 = crash signalled",
+    "aux_positive": "auxiliary contact of the positive contactor, 1 = closed",
+    "aux_negative": "auxiliary contact of the negative contactor, 1 = closed",
+    "aux_precharge": "auxiliary contact of the precharge contactor, 1 = closed",
+    "contactor_positive": "positive contactor, 1 = closed",
+    "contactor_negative": "negative contactor, 1 = closed",
+    "contactor_precharge": "precharge contactor, 1 = closed",
+    "soc_pct": "state of charge",
+    "charge_limit_a": "allowed charge current, a positive number",
+    "discharge_limit_a": "allowed discharge current",
+    "charge_voltage_limit_v": "voltage the charger may go to",
+    "bms_state": "state of the controller (CONTROLLER_STATES)",
+    "vehicle_message_age_s": "time since the last vehicle command reached the bus",
+    "charger_message_age_s": "time since the last charger message reached the bus while plugged",
+    "balancing_count": "bleed resistors on",
+    "powered": "1 = the controller runs",
+    "bus_load_pct": "share of bit time in use",
+}
+
+# Canonical controller states: a profile maps its product's value table to these numbers.
+CONTROLLER_STATES: Mapping[str, int] = {
+    "off": 0,
+    "init": 1,
+    "standby": 2,
+    "precharge": 3,
+    "drive": 4,
+    "charge": 5,
+    "fault": 6,
+    "latched": 7,
+    "shutdown": 8,
+}
+
+
+def unit_of(name: str) -> tuple[str, str]:
+    """The unit as printed and the margin key of a quantity name; ("", "count") for counts, states and flags."""
+    base = name.partition("[")[0]
+    for suffix in sorted(SUFFIXES, key=len, reverse=True):
+        if base.endswith(suffix):
+            return SUFFIXES[suffix]
+    return ("", "count")
+
+
+QUANTITIES: Mapping[str, Quantity] = {
+    name: Quantity(name, unit_of(name)[0], meaning) for name, meaning in _SCALARS.items()
+}
+ARRAYS = ("cell_voltage_v", "cell_temp_degc")
+FLAG_PREFIXES = ("fault.", "alarm.", "warning.")
+
+
+def is_known(name: str) -> bool:
+    """Whether a quantity name is in the vocabulary: a scalar, an array element "name[i]", or a flag."""
+    if name in QUANTITIES or name.startswith(FLAG_PREFIXES):
+        return True
+    base, bracket, rest = name.partition("[")
+    return bool(bracket) and base in ARRAYS and rest.endswith("]") and rest[:-1].isdigit()
