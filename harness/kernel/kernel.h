@@ -238,7 +238,8 @@ enum {
     BH_EVENT_POWER,         /* controller supply 0 or 1: off and on is a power cycle */
     BH_EVENT_LOAD_SCALE,    /* factor on the load profile; 0 = standstill */
     BH_EVENT_LOAD_TIME_S,   /* put the load profile to this time */
-    BH_EVENT_SOC            /* state of charge of all cells, spread kept */
+    BH_EVENT_SOC,           /* state of charge of all cells, spread kept */
+    BH_EVENT_NVM            /* at the next power-on: XOR byte index of the NVM image with value; index -1 = erase it */
 };
 
 typedef struct bh_event {
@@ -339,6 +340,9 @@ typedef struct bh_firmware {
     int (*nvm)(int op, uint8_t *buffer, uint32_t size);
     const char *(*last_error)(void);
     const void *address; /* of any object inside the library: finds its segments */
+    /* Writable memory as it was right after loading: put back before every power-on, so that a power cycle and a second
+     * simulation start from it. NULL: this build or platform cannot be copied; bh_state_size is 0, boot afresh. */
+    const uint8_t *pristine;
 } bh_firmware;
 
 typedef struct bh_config {
@@ -379,6 +383,10 @@ uint32_t bh_abi_version(void);
 /* Bytes of arena a configuration needs; 0 = refused, text in bh_config_error(). */
 size_t bh_arena_size(const bh_config *config);
 const char *bh_config_error(void);
+/* Of the last bh_arena_size or bh_create of this thread that refused: BH_BAD_CONFIG, or BH_FIRMWARE_* when it was the
+ * firmware (ABI, fil_init, crash, hang), and the place in it as in bh_error_address. */
+int bh_config_result(void);
+uint64_t bh_config_address(void);
 
 /* Build the simulation inside the arena (64-byte aligned, bh_arena_size bytes) and power the firmware on. */
 bh_sim *bh_create(void *arena, size_t size, const bh_config *config);
@@ -399,6 +407,21 @@ uint64_t bh_error_address(const bh_sim *sim); /* program counter relative to the
 /* Queue one frame from a tester node at the present time (manual sending). */
 int bh_send(bh_sim *sim, int32_t node, const fil_frame *frame);
 
+/* Frames that never got through: the firmware's receive queue or a bus's waiting room was full. */
+uint64_t bh_frames_lost(const bh_sim *sim);
+
+/* Bits of a frame on the wire, from start of frame to the last bit of end of frame, stuff bits counted over the real
+ * content: at the nominal bit rate (returned) and at the data bit rate (CAN FD with bit-rate switch). */
+uint32_t bh_frame_bits(const fil_frame *frame, uint32_t *data_bits);
+
+/* ---- firmware memory before there is a simulation (loader) ------------------------------------------------- */
+
+/* Bytes of writable memory of the library that contains address; 0 = cannot be told here. */
+size_t bh_firmware_size(const void *address);
+/* Copy it out, and back. Both return 0, or < 0 when size is too small. */
+int bh_firmware_save(const void *address, uint8_t *buffer, size_t size);
+int bh_firmware_load(const void *address, const uint8_t *buffer, size_t size);
+
 /* ---- checkpoints: firmware segments and kernel arena -------------------------------------------------------- */
 
 /* Bytes of writable firmware memory; 0 = this platform has no way to tell, use a fresh boot instead. */
@@ -406,5 +429,93 @@ size_t bh_state_size(const bh_sim *sim);
 /* Copy arena and firmware memory out, and back. Both return 0 or < 0. */
 int bh_save_state(const bh_sim *sim, uint8_t *buffer, size_t size);
 int bh_load_state(bh_sim *sim, const uint8_t *buffer, size_t size);
+
+/* ---- decoding recorded frames in batch (Python's canbus package) -------------------------------------------- */
+
+enum { BH_SIGNAL_BIG_ENDIAN = 1, BH_SIGNAL_SIGNED = 2, BH_SIGNAL_FLOAT = 4 };
+
+/* One signal: value = raw * scale + offset. first_bit counts along the wire for its byte order: from the lowest bit of
+ * byte 0 (little endian) or from the highest (big endian). length 1..64; floats 32 or 64. */
+typedef struct bh_signal {
+    int32_t first_bit;
+    int32_t length;
+    int32_t kind; /* BH_SIGNAL_* */
+    int32_t reserved;
+    double scale;
+    double offset;
+} bh_signal;
+
+/* A multiplexer: the signal (index into the plan) and its known raw values, rising, each with the node it selects. */
+typedef struct bh_selector {
+    int32_t signal;
+    int32_t first_value;
+    int32_t n_values;
+} bh_selector;
+
+/* Signals that are in the frame together, and the multiplexers among them. */
+typedef struct bh_node {
+    int32_t first_signal;
+    int32_t n_signals;
+    int32_t first_selector;
+    int32_t n_selectors;
+} bh_node;
+
+enum { BH_N_STANDARD_IDS = 2048 };
+
+/* Of one database. Node i < n_messages is the root of message i; a node comes after the one that selects it. */
+typedef struct bh_decode_plan {
+    int32_t n_messages;
+    int32_t n_nodes;
+    int32_t n_extended;
+    const uint16_t *standard;         /* [BH_N_STANDARD_IDS] message; n_messages = unknown */
+    const uint32_t *extended_id;      /* [n_extended] rising */
+    const uint16_t *extended_message; /* [n_extended] */
+    const uint16_t *message_length;   /* [n_messages] bytes a frame must have at least */
+    const uint8_t *dut_only;          /* [n_messages] 1: frames of another known node are left out */
+    const bh_node *nodes;             /* [n_nodes] */
+    const bh_selector *selectors;
+    const int64_t *values;     /* of the selectors */
+    const int32_t *value_node; /* the node each value selects */
+    const bh_signal *signals;
+} bh_decode_plan;
+
+typedef struct bh_decode_frames {
+    int64_t n;
+    int32_t width;         /* bytes kept of a frame, a multiple of 8 */
+    const uint32_t *id;    /* the arrays of bh_trace */
+    const uint8_t *flags;
+    const uint8_t *node;   /* 255 = not known */
+    const uint8_t *length;
+    const uint8_t *data;
+} bh_decode_frames;
+
+enum {
+    BH_COUNT_DECODED = 0,
+    BH_COUNT_UNKNOWN_ID,
+    BH_COUNT_WRONG_LENGTH,
+    BH_COUNT_REMOTE,
+    BH_COUNT_ERROR,
+    BH_COUNT_OTHER_NODE,
+    BH_COUNT_UNDECODABLE, /* decoded frames with a multiplexer at a value that selects nothing */
+    BH_N_COUNTS
+};
+
+typedef struct bh_decode_result {
+    int32_t *node_start; /* [n_nodes] frames of a node: rows[start] .. rows[start + count - 1], in their order */
+    int32_t *node_count; /* [n_nodes] */
+    int64_t *value_start; /* [n_nodes] values of a node: [signal][frame] */
+    int32_t *rows;        /* [max_rows] */
+    int64_t max_rows;
+    uint16_t *message;  /* [n] scratch */
+    int32_t *child;     /* [n] scratch */
+    uint64_t *words;    /* [2 * n] scratch */
+    int64_t counts[BH_N_COUNTS];
+} bh_decode_result;
+
+/* Sort frames into nodes. Returns how many values they hold, or < 0 when rows is too short. */
+int64_t bh_decode_sort(const bh_decode_plan *plan, const bh_decode_frames *frames, bh_decode_result *result);
+/* Decode everything sorted into values. */
+void bh_decode_values(
+    const bh_decode_plan *plan, const bh_decode_frames *frames, const bh_decode_result *result, double *values);
 
 #endif

@@ -1,0 +1,314 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the kernel is told: the structs and enumerations of kernel.h as frozen data, field for field.
+
+Units are in the names. Indices count from 0 in here. Lengths (`n_*`) follow from the arrays.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, IntFlag
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    FloatArray = NDArray[np.float64]
+    IndexArray = NDArray[np.int32]
+
+FOREVER_S = 1_000_000_000
+FOREVER_NS = FOREVER_S * 1_000_000_000
+
+
+class Node(IntEnum):
+    """Who sends on the bus."""
+
+    DUT = 0
+    VEHICLE = 1
+    CHARGER = 2
+    TESTER = 3
+
+
+class Value(IntEnum):
+    """Environment values that cyclic messages carry and that frames of the DUT command."""
+
+    NONE = 0
+    CHARGER_VOLTAGE_V = 1
+    CHARGER_CURRENT_A = 2
+    LINK_VOLTAGE_V = 3
+    VEHICLE_POWER_W = 4
+    CHARGE_LIMIT_A = 5
+    DISCHARGE_LIMIT_A = 6
+    CHARGE_VOLTAGE_LIMIT_V = 7
+    READY_TO_DRIVE = 8
+    READY_TO_CHARGE = 9
+
+
+class FrameFlag(IntFlag):
+    """FIL_FRAME_* of fil.h."""
+
+    NONE = 0
+    EXTENDED = 1
+    FD = 2
+    BRS = 4
+    REMOTE = 8
+    ERROR = 16
+
+
+class Point(IntEnum):
+    """Where a fault acts (BH_AT_*): below 100 on the truth, below 200 on what the controller is given, then the bus."""
+
+    CELL_VOLTAGE = 0
+    CELL_LEAK_OHM = 1
+    CELL_RESISTANCE = 2
+    CELL_CAPACITY = 3
+    CELL_HEAT_W = 4
+    JOINT_OHM = 5
+    COOLANT_FLOW = 6
+    AMBIENT_DEGC = 7
+    INSULATION_POSITIVE_OHM = 8
+    INSULATION_NEGATIVE_OHM = 9
+    CONTACTOR_WELDED = 10
+    CONTACTOR_STUCK_OPEN = 11
+    CONTACTOR_EXTRA_OPEN_S = 12
+    CONTACTOR_EXTRA_CLOSE_S = 13
+    PRECHARGE_OHM = 14
+    FUSE_OPEN = 15
+    SUPPLY_V = 16
+    HVIL_OPEN = 17
+    CRASH = 18
+    CHARGER_IGNORES_LIMITS = 19
+    CHARGER_OVERVOLTAGE_V = 20
+    VEHICLE_IGNORES_LIMITS = 21
+    LOAD_W = 22
+    SENSE_CELL_V = 100
+    SENSE_CELL_OPEN_WIRE = 101
+    SENSE_TEMP_DEGC = 102
+    SENSE_CURRENT_A = 103
+    SENSE_PACK_V = 104
+    SENSE_LINK_V = 105
+    SENSE_INSULATION_OHM = 106
+    SENSE_AUX = 107
+    MESSAGE_LOST = 200
+    MESSAGE_DELAY_S = 201
+
+
+class Op(IntEnum):
+    """How a fault acts on the value it finds (BH_OP_*)."""
+
+    SET = 0
+    ADD = 1
+    SCALE = 2
+    HOLD = 3
+    NEGATE = 4
+    INVALID = 5
+    STALE = 6
+
+
+class Shape(IntEnum):
+    """How a fault acts over time (BH_SHAPE_*)."""
+
+    STEP = 0
+    RAMP = 1
+    INTERMITTENT = 2
+    NOISE = 3
+
+
+class EventKind(IntEnum):
+    """What a scenario does besides faults (BH_EVENT_*)."""
+
+    PAYLOAD = 0
+    MESSAGE = 1
+    IGNITION = 2
+    PLUG = 3
+    POWER = 4
+    LOAD_SCALE = 5
+    LOAD_TIME_S = 6
+    SOC = 7
+    NVM = 8
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CellModel:
+    """One cell type. Tables over the state of charge (0..1, rising) and the temperature (degC, rising).
+
+    `r0_*` are [n_temp, n_soc]. Resistances and capacities are those of one pack cell (all its parallel cells).
+    """
+
+    soc: FloatArray
+    ocv_v: FloatArray
+    hysteresis_v: FloatArray
+    entropy_v_per_k: FloatArray
+    temp_degc: FloatArray
+    r0_discharge_ohm: FloatArray
+    r0_charge_ohm: FloatArray
+    hysteresis_soc: float
+    r1_ratio: float
+    tau1_s: float
+    r2_ratio: float
+    tau2_s: float
+    reference_temp_degc: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PackConfig:
+    """Cells in series and what is around them. `capacity_ah`, `soc`, `r_scale`, `temp_degc` have one entry a cell."""
+
+    temp_cell: IndexArray
+    capacity_ah: FloatArray
+    soc: FloatArray
+    r_scale: FloatArray
+    temp_degc: FloatArray
+    heat_capacity_j_per_k: float
+    cooling_w_per_k: float
+    ambient_w_per_k: float
+    neighbour_w_per_k: float
+    coolant_degc: float
+    ambient_degc: float
+    joint_ohm: float
+    balancing_ohm: float
+    self_discharge_ohm: float
+    link_capacitance_f: float
+    link_bleed_ohm: float
+    precharge_ohm: float
+    contactor_close_s: float
+    contactor_open_s: float
+    fuse_rated_a: float
+    fuse_i2t_a2s: float
+    insulation_positive_ohm: float
+    insulation_negative_ohm: float
+    supply_v: float
+    supply_min_v: float
+
+    @property
+    def n_cells(self) -> int:
+        """Cells in series."""
+        return len(self.capacity_ah)
+
+    @property
+    def n_temps(self) -> int:
+        """Temperature sensors."""
+        return len(self.temp_cell)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EnvironmentConfig:
+    """Vehicle and depot charger. The load profile (`load_s` rising, `load_w` of the link) repeats."""
+
+    load_s: FloatArray
+    load_w: FloatArray
+    load_min_link_v: float
+    auxiliary_w: float
+    limit_lag_s: float
+    limit_timeout_s: float
+    charger_max_a: float
+    charger_max_v: float
+    charger_slope_a_per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class BusConfig:
+    """The CAN buses, all alike. `data_bitrate` 0 = classic CAN only."""
+
+    n_buses: int = 1
+    bitrate: int = 500_000
+    data_bitrate: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A number in a frame, DBC bit numbering. Sent: `message` is the index; received: `id`, `extended`, `bus` count.
+
+    Received enumerations: 1 when `match_min` <= raw <= `match_max`, otherwise 0; both 0 = a plain number.
+    """
+
+    value: Value
+    start_bit: int
+    length: int
+    message: int = 0
+    id: int = 0
+    extended: bool = False
+    bus: int = 0
+    big_endian: bool = False
+    is_signed: bool = False
+    scale: float = 1.0
+    offset: float = 0.0
+    match_min: int = 0
+    match_max: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A cyclic message of the rest bus; `period_us` 0: sent once whenever its payload is set.
+
+    The counter is a little-endian field. The CRC-8 covers `crc_data_id` and then the payload without the CRC byte.
+    """
+
+    id: int
+    length: int
+    period_us: int
+    payload: bytes = b""
+    flags: FrameFlag = FrameFlag.NONE
+    bus: int = 0
+    node: Node = Node.VEHICLE
+    offset_us: int = 0
+    counter_start_bit: int = -1
+    counter_length: int = 0
+    counter_max: int = 0
+    crc_byte: int = -1
+    crc_polynomial: int = 0
+    crc_initial: int = 0
+    crc_final_xor: int = 0
+    crc_data_id: int = 0
+    enabled: bool = True
+    requires_plug: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One row of the fault table. `index` -1 = all; `until_ns` is exclusive."""
+
+    point: Point
+    op: Op = Op.SET
+    index: int = -1
+    value: float = 0.0
+    shape: Shape = Shape.STEP
+    sigma: float = 0.0
+    ramp_s: float = 0.0
+    period_s: float = 0.0
+    duty: float = 0.0
+    seed: int = 0
+    from_ns: int = 0
+    until_ns: int = FOREVER_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happens once. PAYLOAD uses `payload`, all others `value` (NVM: XOR mask of byte `index`)."""
+
+    t_ns: int
+    kind: EventKind
+    index: int = 0
+    value: float = 0.0
+    payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KernelConfig:
+    """Everything a simulation is built from, except the firmware."""
+
+    cell: CellModel
+    pack: PackConfig
+    environment: EnvironmentConfig
+    bus: BusConfig = field(default_factory=BusConfig)
+    seed: int = 1
+    tick_us: int = 10_000
+    start_tick_ms: int = 0
+    variant: int = 0
+    parameters: tuple[tuple[str, int], ...] = ()
+    messages: tuple[Message, ...] = ()
+    sent_fields: tuple[Field, ...] = ()
+    received_fields: tuple[Field, ...] = ()
+    max_events: int = 256
+    max_faults: int = 32

@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * environment.c - what hangs on the link: the vehicle that follows a power profile and the depot charger. Both follow
+ * the limits the controller sends, with a lag, and stop when its messages stop.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "plant.h"
+
+static const double SETTLED_A = 1e-6; /* a limit closer to its target has arrived */
+
+void bh_environment_create(bh_plant *plant, bh_arena *arena, const bh_config *config) {
+    const size_t bytes = (size_t)config->environment.n_load * sizeof(double);
+    double *load_s = bh_take(arena, bytes);
+    double *load_w = bh_take(arena, bytes);
+    if (plant == NULL) {
+        return;
+    }
+    if (bytes > 0) {
+        memcpy(load_s, config->environment.load_s, bytes);
+        memcpy(load_w, config->environment.load_w, bytes);
+    }
+    plant->surroundings = config->environment;
+    plant->environment.load_s = load_s;
+    plant->environment.load_w = load_w;
+    const double lag_s = config->environment.limit_lag_s;
+    plant->environment.limit_keep = lag_s > 0.0 ? exp(-(double)config->tick_us * 1e-6 / lag_s) : 0.0;
+}
+
+/* ---- load profile ---------------------------------------------------------------------------------------------- */
+
+static double profile_at(const bh_plant *plant, int32_t *index, double t_s) {
+    const bh_environment *environment = &plant->environment;
+    const int32_t last = plant->surroundings.n_load - 1;
+    if (last < 1) {
+        return last < 0 ? 0.0 : environment->load_w[0];
+    }
+    while (*index > 0 && t_s < environment->load_s[*index]) {
+        --*index;
+    }
+    while (*index + 1 < last && t_s >= environment->load_s[*index + 1]) {
+        ++*index;
+    }
+    const double *s = environment->load_s + *index;
+    const double *w = environment->load_w + *index;
+    const double x = (t_s - s[0]) / (s[1] - s[0]);
+    return x <= 0.0 ? w[0] : x >= 1.0 ? w[1] : w[0] + x * (w[1] - w[0]);
+}
+
+/* The profile runs with the clock, whatever the controller does, and repeats. */
+static void follow_profile(bh_plant *plant, double scale, double dt_s) {
+    bh_environment *environment = &plant->environment;
+    const int32_t n = plant->surroundings.n_load;
+    environment->profile_w = scale * profile_at(plant, &environment->load_index, environment->load_t_s);
+    environment->load_t_s += dt_s;
+    if (n > 0 && environment->load_s[n - 1] > 0.0) {
+        while (environment->load_t_s >= environment->load_s[n - 1]) {
+            environment->load_t_s -= environment->load_s[n - 1];
+        }
+    }
+}
+
+void bh_plant_set_load_time(bh_plant *plant, double t_s) {
+    const int32_t n = plant->surroundings.n_load;
+    const double period_s = n > 0 ? plant->environment.load_s[n - 1] : 0.0;
+    plant->environment.load_t_s = period_s > 0.0 ? fmod(fmax(t_s, 0.0), period_s) : 0.0;
+}
+
+/* ---- limits ---------------------------------------------------------------------------------------------------- */
+
+static double approach(double now, double target, double keep) {
+    const double next = target + (now - target) * keep;
+    return fabs(next - target) < SETTLED_A ? target : next;
+}
+
+static double at_least_zero(double value) {
+    return value > 0.0 ? value : 0.0; /* NAN too */
+}
+
+static void follow_limits(bh_plant *plant, const bh_heard *heard, uint64_t now_ns) {
+    bh_environment *environment = &plant->environment;
+    const bh_environment_config *config = &plant->surroundings;
+    const double age_s = heard->limits_ns == UINT64_MAX ? HUGE_VAL
+                         : now_ns > heard->limits_ns    ? (double)(now_ns - heard->limits_ns) * 1e-9
+                                                        : 0.0;
+    const double alive = config->limit_timeout_s > 0.0 && age_s > config->limit_timeout_s ? 0.0 : 1.0;
+    const double discharge_a = alive * at_least_zero(heard->discharge_limit_a);
+    const double charge_a = alive * at_least_zero(heard->charge_limit_a);
+    environment->discharge_limit_a = approach(environment->discharge_limit_a, discharge_a, environment->limit_keep);
+    environment->charge_limit_a = approach(environment->charge_limit_a, charge_a, environment->limit_keep);
+    environment->charge_voltage_limit_v = at_least_zero(heard->charge_voltage_limit_v);
+}
+
+/* ---- demand ---------------------------------------------------------------------------------------------------- */
+
+static double charger_target(const bh_plant *plant, const bh_distortion *bent) {
+    const double limit_a = bent->charger_ignores_limits ? HUGE_VAL : plant->environment.charge_limit_a;
+    return limit_a < plant->surroundings.charger_max_a ? limit_a : plant->surroundings.charger_max_a;
+}
+
+static double charger_voltage(const bh_plant *plant, const bh_distortion *bent) {
+    const double limit_v = plant->environment.charge_voltage_limit_v;
+    const double most_v = plant->surroundings.charger_max_v;
+    const double set_v = bent->charger_ignores_limits || limit_v > most_v ? most_v : limit_v;
+    return set_v + bent->charger_overvoltage_v;
+}
+
+/* Who ignores the controller goes on once started, as long as the link is up. */
+static uint8_t vehicle_runs(const bh_plant *plant, const bh_distortion *bent) {
+    const bh_environment *environment = &plant->environment;
+    const uint8_t wanted = environment->ready_to_drive | (bent->vehicle_ignores_limits & environment->vehicle_on);
+    return wanted && plant->pack.link_v > plant->surroundings.load_min_link_v;
+}
+
+static uint8_t charger_runs(const bh_plant *plant, const bh_distortion *bent) {
+    const bh_environment *environment = &plant->environment;
+    const uint8_t wanted = environment->ready_to_charge | (bent->charger_ignores_limits & environment->charger_on);
+    return wanted && plant->pack.main_closed;
+}
+
+/* Pure: what vehicle and charger ask for in this step under this distortion. */
+bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *bent) {
+    const bh_environment *environment = &plant->environment;
+    bh_demand demand = {0};
+    demand.auxiliary_w = plant->pack.main_closed ? plant->surroundings.auxiliary_w : 0.0;
+    demand.discharge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->discharge_limit_a;
+    demand.charge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->charge_limit_a;
+    if (vehicle_runs(plant, bent)) {
+        demand.traction_w = BH_PICK(bent->load_w, environment->profile_w);
+    }
+    demand.charger_v = charger_voltage(plant, bent);
+    if (charger_runs(plant, bent) && demand.charger_v > 0.0) {
+        const double target_a = charger_target(plant, bent);
+        demand.charger_a = environment->charger_ramp_a < target_a ? environment->charger_ramp_a : target_a;
+    }
+    return demand;
+}
+
+/* Take in what the controller said and what the scenario wants, before the demand is asked for. */
+void bh_environment_listen(bh_plant *plant, const bh_controls *controls, const bh_heard *heard, uint64_t now_ns,
+                           double dt_s) {
+    bh_environment *environment = &plant->environment;
+    environment->ready_to_drive = heard->ready_to_drive && controls->ignition;
+    environment->ready_to_charge = heard->ready_to_charge && controls->plug;
+    environment->charger_on &= controls->plug != 0;
+    follow_limits(plant, heard, now_ns);
+    follow_profile(plant, controls->load_scale, dt_s);
+    if (charger_runs(plant, &plant->distortion)) {
+        const double raised_a = environment->charger_ramp_a + plant->surroundings.charger_slope_a_per_s * dt_s;
+        const double target_a = charger_target(plant, &plant->distortion);
+        environment->charger_ramp_a = raised_a < target_a ? raised_a : target_a;
+    } else {
+        environment->charger_ramp_a = 0.0;
+    }
+}
+
+void bh_environment_commit(bh_plant *plant) {
+    bh_environment *environment = &plant->environment;
+    environment->vehicle_on = vehicle_runs(plant, &plant->distortion);
+    environment->charger_on = charger_runs(plant, &plant->distortion);
+}

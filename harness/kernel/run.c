@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * run.c - the lock-step loop. One tick, from its start to its end:
+ *   events due at the start, messages due in the tick, faults on the truth, plant step;
+ *   at the end: supply, samples and their faults, frames that ended on the bus, firmware step, its frames and outputs,
+ *   trace row.
+ */
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "sim.h"
+
+/* ---- events -------------------------------------------------------------------------------------------------- */
+
+static void change_nvm(bh_nvm *nvm, int32_t offset, double value) {
+    if (nvm->n_flips < BH_NVM_FLIPS) {
+        nvm->flip_at[nvm->n_flips] = offset;
+        nvm->flip_mask[nvm->n_flips] = (uint8_t)value;
+        nvm->n_flips++;
+    }
+}
+
+static void happen(bh_sim *sim, const bh_event *event) {
+    const int on = event->value >= 0.5;
+    switch (event->kind) {
+    case BH_EVENT_PAYLOAD: bh_restbus_payload(&sim->restbus, event->index, event->payload, sim->now_ns); break;
+    case BH_EVENT_MESSAGE: bh_restbus_enable(&sim->restbus, event->index, on); break;
+    case BH_EVENT_IGNITION: sim->controls.ignition = (uint8_t)on; break;
+    case BH_EVENT_PLUG: sim->controls.plug = (uint8_t)on; break;
+    case BH_EVENT_POWER: sim->supply_on = (uint8_t)on; break;
+    case BH_EVENT_LOAD_SCALE: sim->controls.load_scale = event->value; break;
+    case BH_EVENT_LOAD_TIME_S: bh_plant_set_load_time(sim->plant, event->value); break;
+    case BH_EVENT_SOC: bh_plant_set_soc(sim->plant, event->value); break;
+    case BH_EVENT_NVM: change_nvm(&sim->nvm, event->index, event->value); break;
+    default: break;
+    }
+}
+
+static const char *problem_of(const bh_sim *sim, const bh_event *event, uint64_t earliest_ns) {
+    if (event->t_ns < earliest_ns) {
+        return "lies in the past or is out of order";
+    }
+    switch (event->kind) {
+    case BH_EVENT_PAYLOAD:
+    case BH_EVENT_MESSAGE:
+        return event->index >= 0 && event->index < sim->restbus.n_messages ? NULL : "no such message";
+    case BH_EVENT_SOC: return event->value >= 0.0 && event->value <= 1.0 ? NULL : "state of charge must be 0..1";
+    case BH_EVENT_NVM:
+        return event->index >= -1 && event->value >= 0.0 && event->value <= 255.0 ? NULL : "offset or mask not possible";
+    case BH_EVENT_LOAD_SCALE: return fabs(event->value) <= BH_FOREVER_S ? NULL : "value not possible";
+    case BH_EVENT_LOAD_TIME_S: return event->value >= 0.0 && event->value <= BH_FOREVER_S ? NULL : "value not possible";
+    case BH_EVENT_IGNITION:
+    case BH_EVENT_PLUG:
+    case BH_EVENT_POWER: return NULL;
+    default: return "no such kind";
+    }
+}
+
+static int check_events(bh_sim *sim, const bh_event *events, int32_t n) {
+    if (n < 0 || n > sim->max_events) {
+        snprintf(sim->error, sizeof sim->error, "%d events planned, room for %d (max_events)", n, sim->max_events);
+        return -1;
+    }
+    uint64_t earliest_ns = sim->now_ns;
+    for (int32_t i = 0; i < n; i++) {
+        const char *problem = problem_of(sim, &events[i], earliest_ns);
+        if (problem != NULL) {
+            snprintf(sim->error, sizeof sim->error, "event %d of the plan (kind %d, index %d, value %g): %s", i,
+                     events[i].kind, events[i].index, events[i].value, problem);
+            return -1;
+        }
+        earliest_ns = events[i].t_ns;
+    }
+    return 0;
+}
+
+int bh_plan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fault *faults, int32_t n_faults) {
+    if (check_events(sim, events, n_events) != 0 ||
+        bh_faults_plan(&sim->faults, faults, n_faults, sim->error, sizeof sim->error) != 0) {
+        return BH_BAD_CONFIG;
+    }
+    if (n_events > 0) {
+        memcpy(sim->events, events, (size_t)n_events * sizeof *events);
+    }
+    sim->n_events = n_events;
+    sim->next_event = 0;
+    return BH_OK;
+}
+
+/* ---- one tick ------------------------------------------------------------------------------------------------ */
+
+static void start_tick(bh_sim *sim) {
+    while (sim->next_event < sim->n_events && sim->events[sim->next_event].t_ns <= sim->now_ns) {
+        happen(sim, &sim->events[sim->next_event++]);
+    }
+    bh_restbus_send(&sim->restbus, &sim->buses, &sim->faults, sim->now_ns, sim->now_ns + sim->tick_ns,
+                    sim->controls.plug);
+    bh_faults_bend(&sim->faults, sim->plant, sim->now_ns, sim->tick);
+    sim->controls.contactors = sim->outputs.contactors;
+    sim->controls.balancing = sim->n_balancing > 0 ? sim->balancing : NULL;
+    bh_plant_step(sim->plant, &sim->controls, &sim->heard, sim->now_ns, sim->dt_s);
+    sim->now_ns += sim->tick_ns;
+    sim->tick++;
+}
+
+static void run_buses(bh_sim *sim) {
+    uint64_t end_ns;
+    const bh_slot *slot;
+    while ((slot = bh_bus_next(&sim->buses, sim->now_ns, &end_ns)) != NULL) {
+        bh_record_frame(sim->trace, slot, end_ns);
+        if (slot->node == BH_NODE_DUT) {
+            bh_restbus_hear(&sim->restbus, &sim->heard, &slot->frame, end_ns);
+        } else if (sim->powered) {
+            bh_controller_receive(sim, &slot->frame);
+        }
+    }
+    bh_bus_tick(&sim->buses, sim->now_ns);
+}
+
+static int run_controller(bh_sim *sim) {
+    if (!sim->powered) {
+        return BH_OK;
+    }
+    const int result = bh_controller_step(sim);
+    return result != BH_OK ? result : bh_controller_send(sim);
+}
+
+static int run_tick(bh_sim *sim) {
+    start_tick(sim);
+    if (sim->faults.truth.n > 0) {
+        bh_faults_observe(&sim->faults, sim->plant, sim->now_ns, sim->dt_s);
+    }
+    int result = bh_controller_supply(sim);
+    if (result != BH_OK) {
+        return result;
+    }
+    bh_sense_sample(&sim->sense, &sim->faults, sim->truth, &sim->controls, sim->now_ns, sim->tick);
+    run_buses(sim);
+    result = run_controller(sim);
+    if (result != BH_OK) {
+        return result;
+    }
+    bh_restbus_measure(&sim->restbus, sim->truth);
+    if (sim->tick % (uint64_t)sim->trace->record_every == 0) {
+        bh_record_row(sim, sim->trace);
+    }
+    return BH_OK;
+}
+
+static int run_ticks(void *context) {
+    bh_sim *sim = context;
+    while (sim->now_ns < sim->until_ns) {
+        const bh_trace *trace = sim->trace;
+        if (trace->n_rows >= trace->max_rows || trace->n_frames + sim->frame_room > trace->max_frames) {
+            return BH_FULL;
+        }
+        const int result = run_tick(sim);
+        if (result != BH_OK) {
+            return result;
+        }
+    }
+    return BH_OK;
+}
+
+/* ---- runs ---------------------------------------------------------------------------------------------------- */
+
+int bh_guarded(bh_sim *sim, int (*body)(void *sim)) {
+    const int result = bh_guard_run(&sim->guard, &sim->image, body, sim);
+    if (result == BH_FIRMWARE_CRASH || result == BH_FIRMWARE_HANG) {
+        bh_guard_text(&sim->guard, result, sim->error, sizeof sim->error);
+        sim->error_address = sim->guard.address;
+    }
+    if (result != BH_OK && result != BH_FULL) {
+        sim->failed = result;
+    }
+    return result;
+}
+
+static const char *problem_of_trace(const bh_trace *trace) {
+    if (trace == NULL || trace->columns == NULL || trace->row_ns == NULL || trace->frame_ns == NULL ||
+        trace->frame_id == NULL || trace->frame_flags == NULL || trace->frame_bus == NULL ||
+        trace->frame_node == NULL || trace->frame_length == NULL || trace->frame_data == NULL) {
+        return "a trace buffer is missing";
+    }
+    if (trace->record_every < 1 || (trace->frame_width != 8 && trace->frame_width != 64)) {
+        return "record_every must be >= 1 and frame_width 8 or 64";
+    }
+    return NULL;
+}
+
+int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace) {
+    if (sim->failed != BH_OK) {
+        return sim->failed;
+    }
+    const char *problem = problem_of_trace(trace);
+    if (problem != NULL || until_ns < sim->now_ns || until_ns % sim->tick_ns != 0) {
+        snprintf(sim->error, sizeof sim->error, "bh_run until %llu ns: %s", (unsigned long long)until_ns,
+                 problem != NULL ? problem : "must not lie in the past and be a multiple of the tick");
+        return BH_BAD_CONFIG;
+    }
+    sim->trace = trace;
+    sim->until_ns = until_ns;
+    const int result = bh_guarded(sim, run_ticks);
+    sim->trace = NULL;
+    return result;
+}
+
+int bh_send(bh_sim *sim, int32_t node, const fil_frame *frame) {
+    const uint32_t max_id = (frame->flags & FIL_FRAME_EXTENDED) != 0 ? 0x1FFFFFFF : 0x7FF;
+    const int fd = (frame->flags & FIL_FRAME_FD) != 0;
+    if (node <= BH_NODE_DUT || node >= BH_N_NODES || frame->bus >= sim->buses.n || frame->id > max_id ||
+        frame->length > (fd ? 64 : 8) || (frame->flags & FIL_FRAME_ERROR) != 0 ||
+        (fd && (frame->flags & FIL_FRAME_REMOTE) != 0)) {
+        snprintf(sim->error, sizeof sim->error, "frame 0x%X of node %d is not one: bus %u, flags 0x%02X, %u bytes",
+                 frame->id, node, frame->bus, frame->flags, frame->length);
+        return BH_BAD_CONFIG;
+    }
+    if (bh_bus_queue(&sim->buses, frame, (uint8_t)node, sim->now_ns) != 0) {
+        snprintf(sim->error, sizeof sim->error, "bus %u: %d frames are waiting, no room for more", frame->bus,
+                 BH_BUS_SLOTS);
+        return BH_FULL;
+    }
+    return BH_OK;
+}
