@@ -34,7 +34,9 @@ def read_text(path: Path) -> str:
             raise RigError([Problem(str(path), 0, "", f"{path.stat().st_size} bytes", f"at most {MAX_BYTES} bytes")])
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise RigError([Problem(str(path), 0, "", f"a byte that is not UTF-8 at {error.start}", "UTF-8 text")]) from error
+        raise RigError(
+            [Problem(str(path), 0, "", f"a byte that is not UTF-8 at {error.start}", "UTF-8 text")]
+        ) from error
     except OSError as error:
         reason = error.strerror or type(error).__name__
         raise RigError([Problem(str(path), 0, "", reason.lower(), "a readable file")]) from error

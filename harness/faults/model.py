@@ -58,6 +58,7 @@ class Effect:
     """One row of the kernel's fault table: point and op by their name in kernel.h without the prefix.
 
     `value` and `index` name the parameter they come from, or are numbers; `index` -1 = all.
+    `when` = (parameter, choices): the row exists only when the parameter is one of the choices.
     """
 
     point: str
@@ -65,6 +66,7 @@ class Effect:
     value: str | float = 1.0
     index: str | int = -1
     factor: float = 1.0
+    when: tuple[str, tuple[str, ...]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +75,8 @@ class FaultKind:
 
     `masks` names the quantities that the controller can no longer know because of it: information for the report,
     judges work on what was given and need no mask. `source` says where the mechanism or its numbers come from.
+    `options` gives the number behind each choice of an enumeration. `noise_from` names the parameter that is the
+    standard deviation: such a kind is always noise.
     """
 
     kind: str
@@ -86,12 +90,15 @@ class FaultKind:
     bench: bool = False
     masks: tuple[str, ...] = ()
     options: Mapping[str, float] = field(default_factory=dict)
+    noise_from: str = ""
 
 
 # Parameters every fault takes: when it acts and with which time shape (design issue "time shapes").
 TIMING: tuple[Parameter, ...] = (
     Parameter("for_s", "s", 0.01, 86_400.0, "how long it acts; until the end without", default=None),
-    Parameter("shape", "", None, None, "course over time", "option", "step", choices=("step", "ramp", "intermittent", "noise")),
+    Parameter(
+        "shape", "", None, None, "course over time", "option", "step", choices=("step", "ramp", "intermittent", "noise")
+    ),
     Parameter("ramp_s", "s", 0.01, 86_400.0, "ramp: time from as found to full effect", default=1.0),
     Parameter("period_s", "s", 0.02, 3_600.0, "intermittent: period", default=1.0),
     Parameter("duty", "", 0.01, 0.99, "intermittent: share of the period in which it acts", default=0.5),
