@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CAN: product databases, batch decoding, end-to-end protection, product profiles and recordings."""

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A loaded product profile: what its signals mean and what the rest of its bus sends."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.canbus.batch import Decoder
+from harness.canbus.database import Database
+from harness.canbus.e2e import AutosarChecksum, Checksum
+from harness.canbus.encoding import encode_message
+from harness.errors import UsageError
+
+Node = Literal["vehicle", "charger", "tester"]
+Value = str | int | float | bool
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class States:
+    """Controller states of a product: `raw` rises, `canonical` are the numbers of `harness.units`."""
+
+    raw: NDArray[np.int64]
+    canonical: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """A quantity as one signal reports it: physical * scale + offset, or a state where `states` are named."""
+
+    quantity: str
+    path: str
+    scale: float = 1.0
+    offset: float = 0.0
+    states: States | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Protection:
+    """Alive counter and checksum of a message; the counter takes the values 0 to `counter_modulus` - 1."""
+
+    counter: str | None = None
+    counter_modulus: int = 0
+    crc: str | None = None
+    checksum: Checksum | AutosarChecksum | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Location:
+    """Where a number sits on the bus, as the simulation kernel wants it: DBC bit numbering, value = raw * scale +
+    offset. `match` are the lowest and highest raw value that count as 1, None for a plain number.
+    """
+
+    message: str
+    id: int
+    extended: bool
+    start_bit: int
+    length: int
+    big_endian: bool
+    signed: bool
+    scale: float
+    offset: float
+    match: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RestbusMessage:
+    """A cyclic message the harness sends. `payload` is the first one, without counter and checksum.
+
+    `counter_start_bit` is the lowest bit of the counter counted from bit 0 of byte 0, -1 for none; `crc_byte` -1 for
+    none. `dynamic` maps names of environment values to where they go.
+    """
+
+    name: str
+    id: int
+    extended: bool
+    length: int
+    node: Node
+    period_ms: int
+    offset_ms: int
+    payload: bytes
+    values: Mapping[str, Value]
+    requires_plug: bool = False
+    counter_start_bit: int = -1
+    counter_length: int = 0
+    counter_max: int = 0
+    crc_byte: int = -1
+    checksum: Checksum | None = None
+    dynamic: Mapping[str, Location] = field(default_factory=dict)
+
+    @property
+    def protected(self) -> bool:
+        """Whether the controller can tell a good frame of it from a bad one."""
+        return self.counter_start_bit >= 0 or self.crc_byte >= 0
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One product. `bindings` by quantity, array elements as "cell_voltage_v[17]"; `decoder` is the decode plan of its
+    database; `commands[name][message]` are the signal values a command sets; `environment` by received value.
+    """
+
+    path: Path
+    title: str
+    database: Database
+    decoder: Decoder = field(repr=False, compare=False)
+    bindings: Mapping[str, Binding]
+    protections: Mapping[str, Protection]
+    restbus: tuple[RestbusMessage, ...]
+    commands: Mapping[str, Mapping[str, Mapping[str, Value]]]
+    environment: Mapping[str, Location]
+
+    def encode(self, message: str, values: Mapping[str, Value]) -> bytes:
+        """The payload of a message. Values are physical numbers or names of the value table; a signal that is not
+        named is 0 raw, or as the profile's rest bus sets it.
+
+        Raises UsageError for an unknown message or signal and for a value that does not fit.
+        """
+        if message not in self.database.by_name:
+            known = ", ".join(sorted(self.database.by_name))
+            raise UsageError(f"no message '{message}' in {self.database.path.name}; it has {known}")
+        start = next((dict(rest.values) for rest in self.restbus if rest.name == message), {})
+        return encode_message(self.database, message, {**start, **values})
+
+    def restbus_of(self, node: Node) -> tuple[RestbusMessage, ...]:
+        """The messages of one node, the protected ones only where it has any."""
+        own = tuple(message for message in self.restbus if message.node == node)
+        return tuple(message for message in own if message.protected) or own

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a profile file may say. What it means is checked against its database in `profile.py`.
+
+A profile maps the signals of one product's database to the quantities of `harness.units`, names the protected
+messages, and says what the rest of the bus sends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import pydantic
+from pydantic import Field
+
+from harness.tomlfile import FileModel
+
+Byte = Annotated[int, Field(ge=0, le=255)]
+Factor = Annotated[float, Field(allow_inf_nan=False, strict=False)]
+Value = str | int | float | bool
+SENT_VALUES = ("charger_voltage_v", "charger_current_a", "link_voltage_v", "vehicle_power_w")
+RECEIVED_VALUES = ("charge_limit_a", "discharge_limit_a", "charge_voltage_limit_v")
+RECEIVED_STATES = ("ready_to_drive", "ready_to_charge")
+COMMANDS = ("off", "standby", "drive", "charge", "reset-faults")
+
+
+def _table(key: str) -> pydantic.BeforeValidator:
+    """A plain string stands for a table with only that key."""
+    return pydantic.BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+class SignalModel(FileModel):
+    """What one signal reports: quantity = physical * scale + offset, or a state by the names of its value table."""
+
+    quantity: str
+    scale: Factor = 1.0
+    offset: Factor = 0.0
+    states: Annotated[dict[str, str], Field(default_factory=dict)]
+
+
+class ArrayModel(FileModel):
+    """Signals numbered from 1: `{i}` or `{i:03d}` in the name is the number."""
+
+    signal: str
+    quantity: str
+    count: Annotated[int, Field(ge=1, le=1000)]
+    scale: Factor = 1.0
+    offset: Factor = 0.0
+
+
+class CounterModel(FileModel):
+    """An alive counter. `max` is the last value before it wraps to 0; the database's maximum where it is not given."""
+
+    signal: str
+    max: Annotated[int, Field(ge=1, lt=2**32)] | None = None
+
+
+class CrcModel(FileModel):
+    """A checksum. Without `autosar`: CRC-8 over the data id and then the payload without the checksum byte.
+
+    `autosar` names an E2E profile, whose header says where checksum, counter and data id are; only for messages of
+    the controller. Its `data_id` has 16 bits; P02 takes a list of 16 bytes instead.
+    """
+
+    signal: str
+    polynomial: Byte = 0x1D
+    initial: Byte = 0xFF
+    final_xor: Byte = 0xFF
+    data_id: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
+    autosar: Literal["P01", "P02", "P05"] | None = None
+    data_ids: Annotated[tuple[Byte, ...], Field(min_length=16, max_length=16, strict=False)] | None = None
+
+
+class MessageModel(FileModel):
+    """Protection of a message the controller sends."""
+
+    counter: Annotated[CounterModel | None, _table("signal")] = None
+    crc: CrcModel | None = None
+
+
+class RestbusModel(FileModel):
+    """A message the harness sends for another node. The period is the database's unless given here."""
+
+    node: Literal["vehicle", "charger", "tester"]
+    period_ms: Annotated[int, Field(ge=1, le=60_000)] | None = None
+    offset_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
+    counter: Annotated[CounterModel | None, _table("signal")] = None
+    crc: CrcModel | None = None
+    requires_plug: bool = False
+    values: Annotated[dict[str, Value], Field(default_factory=dict)]
+    dynamic: Annotated[dict[str, str], Field(default_factory=dict)]
+
+
+class HeardModel(FileModel):
+    """A signal that vehicle and charger listen to; with `states` it counts as 1 in these and as 0 otherwise."""
+
+    signal: str
+    states: Annotated[tuple[str, ...], Field(strict=False)] = ()
+    scale: Factor = 1.0
+    offset: Factor = 0.0
+
+
+class ProfileFile(FileModel):
+    """A whole profile file."""
+
+    dbc: str
+    title: str = ""
+    strict: bool = True
+    signals: Annotated[dict[str, Annotated[SignalModel, _table("quantity")]], Field(default_factory=dict)]
+    arrays: Annotated[tuple[ArrayModel, ...], Field(strict=False)] = ()
+    messages: Annotated[dict[str, MessageModel], Field(default_factory=dict)]
+    restbus: Annotated[dict[str, RestbusModel], Field(default_factory=dict)]
+    commands: Annotated[dict[str, dict[str, Value]], Field(default_factory=dict)]
+    environment: Annotated[dict[str, Annotated[HeardModel, _table("signal")]], Field(default_factory=dict)]
+
+
+def schema() -> Mapping[str, Any]:
+    """The JSON Schema of profile files, for editors."""
+    return ProfileFile.model_json_schema()
