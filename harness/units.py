@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,26 @@ SUFFIXES: Mapping[str, tuple[str, str]] = {
     "_ah": ("Ah", "ah"),
 }
 
+# Margin key -> unit as printed; times are kept in ms.
+MARGIN_UNITS: Mapping[str, str] = {
+    "v": "V",
+    "a": "A",
+    "k": "K",
+    "k_per_s": "K/s",
+    "ohm": "Ω",
+    "pct": "%",
+    "w": "W",
+    "ms": "ms",
+    "hz": "Hz",
+    "ah": "Ah",
+    "count": "",
+}
+
 _SCALARS = {
     "pack_voltage_v": "cell side of the contactors",
     "link_voltage_v": "vehicle side of the contactors",
     "charger_voltage_v": "charging inlet",
+    "link_of_pack_pct": "link voltage as a share of the pack voltage",
     "pack_current_a": "pack current, positive = discharge",
     "cell_voltage_max_v": "highest valid cell voltage",
     "cell_voltage_min_v": "lowest valid cell voltage",
@@ -53,6 +70,7 @@ _SCALARS = {
     "cell_temp_rise_k_per_s": "fastest rise of any valid sensor over the last 3 s",
     "voltage_mismatch_v": "absolute difference of cell sum and pack voltage, all cells valid",
     "cells_invalid": "number of cells without a valid voltage",
+    "cells_lost": "number of cells without a valid voltage although their sense wires are whole",
     "cells_open_wire": "number of cells whose open-wire test failed",
     "cell_age_max_s": "age of the oldest cell voltage",
     "temps_invalid": "number of temperature sensors without a valid value",
@@ -95,6 +113,7 @@ CONTROLLER_STATES: Mapping[str, int] = {
 }
 
 
+@cache
 def unit_of(name: str) -> tuple[str, str]:
     """The unit as printed and the margin key of a quantity name; ("", "count") for counts, states and flags."""
     base = name.partition("[")[0]

@@ -15,7 +15,7 @@ from enum import Enum
 class Outcome(Enum):
     """What can be said of one requirement, from best to worst in `SEVERITY`."""
 
-    PASS = "PASS"
+    PASS = "PASS"  # noqa: S105 - an outcome, no password
     NOT_EXERCISED = "NOT_EXERCISED"
     INCONCLUSIVE = "INCONCLUSIVE"
     FAIL = "FAIL"
@@ -25,7 +25,8 @@ class Outcome(Enum):
 @dataclass(frozen=True, slots=True)
 class Exercised:
     """How often the requirement was really tested: on the side that demands a reaction, and on the side that
-    forbids one close to the limit."""
+    forbids one close to the limit.
+    """
 
     must: int = 0
     must_not: int = 0

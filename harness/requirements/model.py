@@ -71,11 +71,13 @@ class Trip(Base):
 
     The flag must be on the bus within `flag_within_s` of the confirmation, the safe state reached `safe_within_s`
     after the flag. A latched flag stays, over power cycles too, until a reset is requested with the cause gone.
-    `near` is how close to the limit a quantity must come for the non-reaction to count as exercised.
+    `near` is how close to the limit a quantity must come for the non-reaction to count as exercised. `side` is given
+    but for supervisions of what the controller itself does ("output": a contactor that it could not close in time).
     """
 
     kind: Literal["trip"] = "trip"
     quantity: QuantityName
+    side: Side = "given"
     above: Number | None = None
     below: Number | None = None
     accuracy: NonNegative = 0.0
@@ -109,12 +111,14 @@ class CurvePoint(FileModel):
 class Limit(Base):
     """A limit the controller reports stays at or under a curve of a given quantity (linear between the corners).
 
-    `settle_s` is how long after a change of the given quantity the old limit may still be reported.
+    `settle_s` is how long after a change of the given quantity the old limit may still be reported. `side` says
+    where the quantity is read: soc_pct, say, only the controller itself knows ("reported").
     """
 
     kind: Literal["limit"] = "limit"
     reported: QuantityName
     quantity: QuantityName
+    side: Literal["given", "truth", "reported"] = "given"
     curve: Annotated[tuple[CurvePoint, ...], Field(min_length=2, strict=False)]
     accuracy: NonNegative = 0.0
     tolerance: NonNegative = 0.0
@@ -142,12 +146,16 @@ class Accuracy(Base):
 
 
 class Cycle(Base):
-    """A message comes at its period, with a counter that counts and a CRC that fits."""
+    """A message comes at its period, with a counter that counts and a CRC that fits.
+
+    `on_change`: it is also sent when its content changes, so that only gaps longer than the period are wrong.
+    """
 
     kind: Literal["cycle"] = "cycle"
     message: str
     period_s: Annotated[float, Field(gt=0.0, le=3600.0, strict=False)]
     tolerance_s: Seconds
+    on_change: bool = False
     counter: str | None = None
     crc: str | None = None
 

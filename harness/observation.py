@@ -1,0 +1,339 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One recorded run as judges see it: what the controller was given, the truth, its outputs, and what it reported.
+
+Works on traces of virtual rigs, of benches and on plain recordings alike; what was not recorded is None. Everything
+is computed when first asked for, on whole arrays, and kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.canbus import e2e
+from harness.canbus.batch import Decoded
+from harness.canbus.product import Node, Profile, RestbusMessage, States
+from harness.requirements.evidence import MessageSeries, Series
+from harness.trace import Side, Trace
+
+# Bits of the columns "digital_in" and "contactors" (FIL_IN_*, FIL_OUT_* of the firmware port).
+DIGITAL_IN: Mapping[str, int] = {
+    "ignition": 1 << 0,
+    "charge_plug": 1 << 1,
+    "hvil_closed": 1 << 2,
+    "crash": 1 << 3,
+    "aux_positive": 1 << 4,
+    "aux_negative": 1 << 5,
+    "aux_precharge": 1 << 6,
+}
+CONTACTORS: Mapping[str, int] = {
+    "contactor_positive": 1 << 0,
+    "contactor_negative": 1 << 1,
+    "contactor_precharge": 1 << 2,
+}
+ARRAY_NAMES: Mapping[str, Mapping[str, str]] = {
+    "given": {"cell_voltage_v": "cell_voltage_v", "cell_temp_degc": "cell_temp_degc"},
+    "truth": {"cell_voltage_v": "true_cell_voltage_v", "cell_temp_degc": "true_cell_temp_degc"},
+}
+SPREADS: Mapping[str, tuple[str, str]] = {
+    "cell_voltage_spread_v": ("cell_voltage_max_v", "cell_voltage_min_v"),
+    "cell_temp_spread_k": ("cell_temp_max_degc", "cell_temp_min_degc"),
+}
+PERCENT: Mapping[str, tuple[Side, str]] = {  # of the truth, from columns that run from 0 to 1
+    "soc_pct": ("truth", "soc_mean"),
+    "bus_load_pct": ("environment", "bus_load"),
+}
+CELL_VALID, CELL_OPEN_WIRE = 1, 2  # bits of the array "cell_flags" (FIL_VALID, FIL_OPEN_WIRE)
+MIN_PACK_V = 1.0
+RISE_WINDOW_S = 3.0
+SENSOR_RANGE_DEGC = (-45.0, 125.0)  # outside: a broken or shorted sensor wire, not a temperature
+UNKNOWN_STATE = -1.0
+_HALF = 0.5  # between the 0 and the 1 of a digital column
+Values = NDArray[Any]
+
+
+class Observation:
+    """Implements `harness.requirements.evidence.Evidence` on a trace and the profile of its product.
+
+    `timing_s` is the uncertainty of time differences, `boot_s` the time after power-on without reactions.
+    """
+
+    def __init__(self, trace: Trace, profile: Profile, *, timing_s: float, boot_s: float) -> None:
+        self._trace = trace
+        self._profile = profile
+        self._timing_s = timing_s
+        self._boot_s = boot_s
+        self._cache: dict[tuple[str, str], Series | None] = {}
+        self._messages: dict[tuple[str, str | None, str | None], MessageSeries | None] = {}
+        self._decoded: Decoded | None = None
+        self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
+        self._derived: Mapping[str, Callable[[], Values | None]] = {
+            "cell_temp_rise_k_per_s": self._temp_rise,
+            "voltage_mismatch_v": self._voltage_mismatch,
+            "link_of_pack_pct": self._link_of_pack,
+            "cells_lost": self._cells_lost,
+            "vehicle_message_age_s": lambda: self._message_age("vehicle"),
+            "charger_message_age_s": lambda: self._message_age("charger"),
+        }
+
+    @property
+    def duration_s(self) -> float:
+        """Time of the last row, or of the last frame in a recording without rows."""
+        if len(self._trace.t_s) or not len(self._trace.frames):
+            return self._trace.duration_s
+        return float(self._trace.frames.t_ns[-1] / 1e9)
+
+    @property
+    def timing_s(self) -> float:
+        """Uncertainty of a time difference."""
+        return self._timing_s
+
+    @property
+    def boot_s(self) -> float:
+        """Time after power-on within which the controller need not react yet."""
+        return self._boot_s
+
+    @property
+    def decoded(self) -> Decoded:
+        """All frames by message, with the counts of those that could not be decoded."""
+        if self._decoded is None:
+            self._decoded = self._profile.decoder.decode(self._trace.frames)
+        return self._decoded
+
+    def given(self, quantity: str) -> Series | None:
+        """What the controller was given."""
+        return self._series("given", quantity)
+
+    def truth(self, quantity: str) -> Series | None:
+        """What was true in the plant."""
+        return self._series("truth", quantity)
+
+    def output(self, quantity: str) -> Series | None:
+        """What the controller's pins did."""
+        return self._series("output", quantity)
+
+    def reported(self, quantity: str) -> Series | None:
+        """What the controller said on the bus: None when the profile maps no signal to the quantity, empty when the
+        signal never came. States the profile does not name are -1.
+        """
+        key = ("reported", quantity)
+        if key not in self._cache:
+            self._cache[key] = self._report(quantity)
+        return self._cache[key]
+
+    def message(self, name: str, *, counter: str | None, crc: str | None) -> MessageSeries | None:
+        """One message of the controller; None when the database has no message of that name."""
+        key = (name, counter, crc)
+        if key not in self._messages:
+            self._messages[key] = self._message(name, counter, crc) if name in self.decoded else None
+        return self._messages[key]
+
+    def resets(self) -> NDArray[np.float64]:
+        """Times at which a fault reset was requested on the bus: the command's signals took their values."""
+        times = [np.empty(0)]
+        for message, values in self._profile.commands.get("reset-faults", {}).items():
+            asked: NDArray[np.bool_] | None = None
+            t_s = np.empty(0)
+            for signal_name, value in values.items():
+                t_s, found = self.decoded.values(f"{message}.{signal_name}")
+                matches = found == self._profile.database.by_name[message].by_name[signal_name].physical(value)
+                asked = matches if asked is None else asked & matches
+            if asked is not None and len(asked):
+                times.append(t_s[_rising(asked)])
+        return np.sort(np.concatenate(times))
+
+    def power_ons(self) -> NDArray[np.float64]:
+        """Times at which the controller was switched on; 0 is among them when the run started switched off."""
+        powered = self.output("powered")
+        if powered is None or not len(powered.t_s):
+            return np.empty(0)
+        on = powered.value > _HALF
+        rising = _rising(on)
+        booted = self._trace.header.get("start") == "off"
+        return powered.t_s[rising if booted else rising[rising > 0]]
+
+    # ---- columns ---------------------------------------------------------------------------------------------
+
+    def _series(self, side: Side, quantity: str) -> Series | None:
+        key = (side, quantity)
+        if key not in self._cache:
+            values = self._values(side, quantity)
+            self._cache[key] = None if values is None else Series(self._trace.t_s, values)
+        return self._cache[key]
+
+    def _values(self, side: Side, quantity: str) -> Values | None:
+        columns = self._trace.columns.get(side, {})
+        if quantity in columns:
+            return columns[quantity]
+        if quantity in SPREADS:
+            high, low = (self._column(side, name) for name in SPREADS[quantity])
+            return None if high is None or low is None else high - low
+        if quantity in CONTACTORS and side != "given":
+            return self._bit(side, "contactors", CONTACTORS[quantity])
+        if quantity in DIGITAL_IN and side == "given":
+            return self._bit(side, "digital_in", DIGITAL_IN[quantity])
+        if side == "truth" and quantity in PERCENT:
+            source, name = PERCENT[quantity]
+            column = self._trace.columns.get(source, {}).get(name)
+            return None if column is None else 100.0 * column
+        if quantity == "powered" and side == "given":
+            return self._column("output", "powered")
+        if quantity in self._derived and side == "given":
+            return self._derived[quantity]()
+        return self._element(side, quantity)
+
+    def _column(self, side: Side, quantity: str) -> Values | None:
+        series = self._series(side, quantity)
+        return None if series is None else series.value
+
+    def _bit(self, side: Side, column: str, mask: int) -> Values | None:
+        """One bit of a column of bits, as 0 and 1."""
+        key = (side, column)
+        if key not in self._bits:
+            values = self._trace.columns.get(side, {}).get(column)
+            self._bits[key] = None if values is None else values.astype(np.uint8)
+        bits = self._bits[key]
+        return None if bits is None else np.minimum(bits & np.uint8(mask), np.uint8(1))
+
+    def _element(self, side: Side, quantity: str) -> Values | None:
+        """One cell or sensor of the per-cell records, "cell_voltage_v[17]" counted from 1."""
+        name, bracket, number = quantity.partition("[")
+        array = self._trace.arrays.get(ARRAY_NAMES.get(side, {}).get(name, ""))
+        if array is None or not bracket or not 1 <= int(number[:-1]) <= array.shape[1]:
+            return None
+        element: Values = array[:, int(number[:-1]) - 1]
+        return element
+
+    # ---- derived quantities ----------------------------------------------------------------------------------
+
+    def _voltage_mismatch(self) -> Values | None:
+        total, pack = self._column("given", "cell_voltage_sum_v"), self._column("given", "pack_voltage_v")
+        invalid = self._column("given", "cells_invalid")
+        if total is None or pack is None or invalid is None:
+            return None
+        mismatch: Values = np.abs(total - pack)
+        mismatch[invalid > 0] = 0.0
+        return mismatch
+
+    def _link_of_pack(self) -> Values | None:
+        """Link voltage as a share of the pack voltage; 0 without a pack voltage."""
+        link, pack = self._column("given", "link_voltage_v"), self._column("given", "pack_voltage_v")
+        if link is None or pack is None:
+            return None
+        share: Values = np.where(pack > MIN_PACK_V, 100.0 * link / np.maximum(pack, MIN_PACK_V), 0.0)
+        return share
+
+    def _cells_lost(self) -> Values | None:
+        """Cells without a valid voltage although their sense wires are whole."""
+        invalid, open_wire = self._column("given", "cells_invalid"), self._column("given", "cells_open_wire")
+        flags = self._trace.arrays.get("cell_flags")
+        if invalid is None or not invalid.any() or open_wire is None or not open_wire.any():
+            return invalid
+        if flags is None:  # then every cell on an open wire counts as invalid because of it
+            still: Values = np.maximum(invalid - open_wire, 0.0)
+            return still
+        lost: Values = np.count_nonzero(flags & (CELL_VALID | CELL_OPEN_WIRE) == 0, axis=1).astype(np.float32)
+        return lost
+
+    def _temp_rise(self) -> Values | None:
+        """Fastest rise of any valid sensor over the last 3 s; before 3 s, since the start of the record."""
+        temps = self._trace.arrays.get("cell_temp_degc")
+        n = len(self._trace.t_s)
+        if temps is None or not n:
+            return None
+        invalid = self._column("given", "temps_invalid")
+        if invalid is not None and invalid.any():
+            low, high = SENSOR_RANGE_DEGC
+            temps = np.where((temps > low) & (temps < high), temps, np.nan)
+        tick_s = (self._trace.t_s[-1] - self._trace.t_s[0]) / (n - 1) if n > 1 else RISE_WINDOW_S
+        back = min(n, max(1, round(RISE_WINDOW_S / tick_s)))
+        rise = np.empty(n, np.float64)
+        rise[:back] = _highest(temps[:back] - temps[0])
+        rise[back:] = _highest(temps[back:] - temps[: n - back])
+        rise /= RISE_WINDOW_S
+        return rise
+
+    def _message_age(self, node: Node) -> Values | None:
+        """Age of the oldest protected message of a node, counted anew whenever the controller could not have heard
+        it: switched off, or (charger) unplugged. 0 there.
+        """
+        messages = self._profile.restbus_of(node)
+        if not messages:
+            return None
+        t_s = self._trace.t_s
+        deaf = self._deaf(node)
+        if deaf is not None and deaf.all():
+            return np.zeros(len(t_s))
+        age: Values = t_s - np.minimum.reduce([self._last_heard(message) for message in messages])
+        if deaf is not None:
+            age = np.minimum(age, t_s - np.maximum.accumulate(np.where(deaf, t_s, 0.0)))
+        return age
+
+    def _last_heard(self, message: RestbusMessage) -> Values:
+        """For each row, when the message last reached the bus; the start of the record before its first frame."""
+        sent = self.decoded.times(message.name)
+        at = np.searchsorted(sent, self._trace.t_s, side="right")
+        heard: Values = np.concatenate(([0.0], sent)).take(at)
+        return heard
+
+    def _deaf(self, node: Node) -> NDArray[np.bool_] | None:
+        powered = self._column("output", "powered")
+        deaf = None if powered is None else powered < _HALF
+        if node == "charger":
+            plug = self._column("given", "charge_plug")
+            unplugged = None if plug is None else plug < _HALF
+            deaf = unplugged if deaf is None else deaf if unplugged is None else deaf | unplugged
+        return deaf if deaf is not None and deaf.any() else None
+
+    # ---- the bus ---------------------------------------------------------------------------------------------
+
+    def _report(self, quantity: str) -> Series | None:
+        binding = self._profile.bindings.get(quantity)
+        if binding is None:
+            return None
+        if binding.states is not None:
+            return self._report_state(binding.path, binding.states)
+        t_s, value = self.decoded.values(binding.path)
+        if binding.scale != 1.0 or binding.offset != 0.0:
+            value = value * binding.scale + binding.offset
+        return Series(t_s, value)
+
+    def _report_state(self, path: str, states: States) -> Series:
+        series = self.decoded.signal(path)
+        raw = series.raw
+        at = np.minimum(np.searchsorted(states.raw, raw), len(states.raw) - 1)
+        return Series(series.t_s, np.where(states.raw.take(at) == raw, states.canonical.take(at), UNKNOWN_STATE))
+
+    def _message(self, name: str, counter: str | None, crc: str | None) -> MessageSeries:
+        protection = self._profile.protections.get(name)
+        counts = None
+        modulus = 0
+        if counter is not None and counter in self._profile.database.by_name[name].by_name:
+            counts = self.decoded.signal(f"{name}.{counter}").raw.astype(np.int64)
+            named = protection is not None and protection.counter == counter
+            length = self._profile.database.by_name[name].by_name[counter].length
+            modulus = protection.counter_modulus if protection is not None and named else 1 << length
+        fits = None
+        if crc is not None and protection is not None and protection.crc == crc and protection.checksum is not None:
+            fits = e2e.check(self._trace.frames.data.take(self.decoded.rows(name), axis=0), protection.checksum)
+        return MessageSeries(self.decoded.times(name), counts, modulus, fits)
+
+
+def _rising(on: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Where something begins to hold, the first element included."""
+    return np.flatnonzero(on & ~np.concatenate(([False], on[:-1])))
+
+
+def _highest(rises: Values) -> Values:
+    """The largest of each row; NaN (no valid sensor) counts as no rise."""
+    n, sensors = rises.shape
+    if not n or not sensors:
+        return np.zeros(n)
+    starts = np.arange(0, n * sensors, sensors)  # reduceat: half the time of a reduction along the short axis
+    highest: Values = np.maximum.reduceat(rises.ravel(), starts)
+    if np.isnan(highest).any():
+        highest = np.nan_to_num(np.fmax.reduceat(rises.ravel(), starts), nan=0.0)
+    return highest

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judges a reported value: it follows what the controller was given, or the truth.
+
+Each message must lie within the larger of `tolerance` and `relative` x |given| of the range the quantity had during
+the within_s + slack before it. A message near the present value is right at once; the range is worked out only
+for the others. Margin: tolerance minus the largest such distance, in the unit of the reported quantity.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.requirements.conditions import all_hold, throughout
+from harness.requirements.evidence import Series
+from harness.requirements.findings import Tally, conclude, margin_key, not_exercised, with_unit
+from harness.requirements.intervals import ALWAYS, intersect, mask_at, shortened
+from harness.requirements.model import Accuracy
+from harness.requirements.record import Record
+from harness.requirements.windows import range_before, value_at
+from harness.verdict import Verdict
+
+Floats = NDArray[np.float64]
+
+
+def judge_accuracy(requirement: Accuracy, record: Record) -> Verdict:
+    """The verdict on one reported value."""
+    quantity = record.series(requirement.side, requirement.quantity)
+    reported = record.series("reported", requirement.reported)
+    if quantity is None:
+        return not_exercised(requirement, f"{requirement.quantity} ({requirement.side}) was not recorded")
+    if reported is None:
+        return not_exercised(requirement, f"{requirement.reported} is not reported on the bus")
+    tally = Tally()
+    told = _judged(requirement, record, reported)
+    if len(told.t_s) and len(quantity.t_s):
+        with np.errstate(invalid="ignore", over="ignore"):
+            _compare(requirement, record, quantity, told, tally)
+    return conclude(
+        requirement,
+        tally,
+        passed=f"{requirement.reported} followed in all {tally.must} messages",
+        in_band="",
+        idle=f"no message with {requirement.reported} could be compared",
+    )
+
+
+def _judged(requirement: Accuracy, record: Record, reported: Series) -> Series:
+    """The messages sent while the controller was up and, if there is a `when`, it had held for the whole window."""
+    runs = record.operational()
+    if not all(throughout(record, condition) for condition in requirement.when):
+        when = all_hold(record, requirement.when, sure=True)
+        runs = intersect(runs, shortened(when, head_s=requirement.within_s + record.slack_s))
+    if runs == ALWAYS:
+        return reported
+    keep = mask_at(runs, reported.t_s)
+    return Series(reported.t_s[keep], reported.value[keep])
+
+
+def _compare(requirement: Accuracy, record: Record, quantity: Series, told: Series, tally: Tally) -> None:
+    left = _left_at_once(requirement, quantity, told)
+    doubtful = np.flatnonzero(~(left >= 0.0))
+    if len(doubtful):
+        window_s = requirement.within_s + record.slack_s
+        lowest, highest = range_before(quantity, told.t_s[doubtful], window_s)
+        left[doubtful] = _left_to_range(requirement, lowest, highest, told.value[doubtful])
+    known = left if not len(doubtful) else left[~np.isnan(left)]
+    tally.must += len(known)
+    if tally.must:
+        worst = int(left.argmin()) if known is left else int(np.where(np.isnan(left), np.inf, left).argmin())
+        tally.first_s = float(told.t_s[worst])
+        tally.narrow(margin_key(requirement.reported), float(left[worst]))
+        if left[worst] < 0.0:
+            tally.fail(float(told.t_s[worst]), _blame(requirement, quantity, told, worst))
+
+
+def _left_at_once(requirement: Accuracy, quantity: Series, told: Series) -> Floats:
+    present = value_at(quantity, told.t_s)
+    allowed = _tolerance(requirement, present)
+    left: Floats = allowed - np.abs(told.value - present)
+    return left
+
+
+def _left_to_range(requirement: Accuracy, lowest: Floats, highest: Floats, told: Floats) -> Floats:
+    below = _tolerance(requirement, lowest) - (lowest - told)
+    above = _tolerance(requirement, highest) - (told - highest)
+    return np.minimum(below, above)
+
+
+def _tolerance(requirement: Accuracy, given: Floats | np.float64) -> Floats | float:
+    if not requirement.relative:
+        return requirement.tolerance
+    return np.maximum(requirement.tolerance, requirement.relative * np.abs(given))
+
+
+def _blame(requirement: Accuracy, quantity: Series, told: Series, worst: int) -> str:
+    at_s = float(told.t_s[worst])
+    name = requirement.reported
+    given = float(value_at(quantity, told.t_s[worst : worst + 1])[0])
+    allowed = with_unit(name, float(_tolerance(requirement, np.float64(given))))
+    return (
+        f"{name} reported as {with_unit(name, float(told.value[worst]))} at {at_s:.3f} s, "
+        f"{requirement.side} {with_unit(requirement.quantity, given)}; allowed +- {allowed} within "
+        f"{requirement.within_s:g} s"
+    )
