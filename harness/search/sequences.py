@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A fast, plain generator of fault sequences for large campaigns. The same seed and number give the same scenario."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from harness.scenario import Scenario
+from harness.search.moves import MAX_ACTIONS, STARTS, Pick, Space, compose
+
+_FIELDS = len(Pick._fields)
+_SCALE = 1 << 16
+_MAX_SEED = 1 << 62
+# How many actions a sequence gets: short ones shrink at once, long ones reach the paths that depend on history.
+_LENGTHS = (1, 2, 2, 3, 3, 3, 4, 4, 5, 6)
+
+
+def generate(searched: Space, seed: int, n: int, *, first: int = 0) -> Iterator[Scenario]:
+    """Scenarios number `first` to `first + n - 1` of a campaign. Disjoint ranges may run in different processes."""
+    for number in range(first, first + n):
+        yield scenario_number(searched, seed, number)
+
+
+def scenario_number(searched: Space, seed: int, number: int) -> Scenario:
+    """One scenario of a campaign by its number."""
+    import numpy as np  # noqa: PLC0415 - the command line lists this module without generating
+
+    draws: list[int] = np.random.default_rng((seed, number)).integers(0, _SCALE, 2 + MAX_ACTIONS * _FIELDS).tolist()
+    length = _LENGTHS[draws[0] * len(_LENGTHS) // _SCALE]
+    start = STARTS[draws[1] * len(STARTS) // _SCALE]
+    picks = [_pick(searched, draws, 2 + place * _FIELDS) for place in range(length)]
+    return compose(searched, start, picks, seed=1 + (seed * 1_000_003 + number) % _MAX_SEED)
+
+
+def _pick(searched: Space, draws: list[int], at: int) -> Pick:
+    group = draws[at] * len(searched.groups) // _SCALE
+    rest: Any = draws[at + 1 : at + _FIELDS]
+    return Pick(group, *rest)

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tours: scenarios that are about operation and physics rather than about one limit.
+
+They exercise what no boundary grid reaches: start-up and precharge, contactor failures, limits over temperature and
+charge, messages, and the safety goals, whose hazards need a fault in the plant.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+from harness.faults.check import Bounds
+from harness.requirements.model import CurvePoint, Limit, Requirement
+from harness.scenario import Action, Command, CommandAction, Scenario, Start, begin
+from harness.search.stimuli import limit_recipe
+
+STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
+_COUNTED_A = 3000.0  # a reading; takes the counted charge of 180 Ah from end to end in 216 s
+_SOC_POINTS = (2.0, 8.0, 12.0, 30.0, 70.0, 90.0, 94.0, 97.0, 99.0)
+
+
+def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> list[Scenario]:
+    """The tours of a rig; a curve of every limit requirement among them."""
+    parts = (_operation(), _contactors(), _charging(), _vehicle(), _plant(bounds), _curves(requirements))
+    return [
+        Scenario(rig=rig, title=title, start=start, duration_s=duration_s, action=tuple(actions))
+        for part in parts
+        for title, start, duration_s, actions in part
+    ]
+
+
+_Tour = tuple[str, Start, float, tuple[Action, ...]]
+
+
+def _do(at_s: float, do: Command, **keys: Any) -> CommandAction:
+    return CommandAction(at_s=at_s, do=do, **keys)
+
+
+def _operation() -> Iterator[_Tour]:
+    """No fault at all: nothing may trip, and everything that is cyclic can be seen."""
+    yield "a drive", "drive", 15.0, ()
+    yield "a standstill", "drive", 8.0, (_do(0.0, "load", scale=0.0),)
+    yield "standby for a while", "standby", 5.0, ()
+    yield "standby to drive", "standby", 6.0, (_do(0.5, "drive"),)
+    yield "standby to charge", "standby", 8.0, (_do(0.5, "charge"),)
+    yield "drive, standby, drive", "drive", 10.0, (_do(1.0, "standby"), _do(4.0, "drive"))
+    yield "charge, standby, drive", "charge", 12.0, (_do(1.0, "standby"), _do(4.0, "drive"))
+    yield "power on", "off", 8.0, (_do(0.5, "ignition-on"), _do(3.0, "drive"))
+    yield "power cycle while driving", "drive", 9.0, (_do(1.0, "power-cycle", off_s=0.5), _do(4.0, "drive"))
+    yield "brief power cycle", "drive", 6.0, (_do(1.0, "power-cycle", off_s=0.05),)
+    yield "ignition off and on", "drive", 9.0, (_do(1.0, "ignition-off"), _do(4.0, "ignition-on"), _do(6.0, "drive"))
+    yield "drive command while charging", "charge", 6.0, (_do(1.0, "drive"),)
+
+
+def _contactors() -> Iterator[_Tour]:
+    for contactor in ("positive", "negative", "precharge"):
+        welded = begin(0.5, "contactor-welded", contactor=contactor)
+        stuck = begin(0.5, "contactor-stuck-open", contactor=contactor)
+        yield f"{contactor} welded, standby, drive", "drive", 9.0, (welded, _do(1.0, "standby"), _do(4.0, "drive"))
+        yield f"{contactor} welded from the start", "standby", 6.0, (welded, _do(2.0, "drive"))
+        yield f"{contactor} does not close", "standby", 9.0, (stuck, _do(1.0, "drive"))
+        yield f"{contactor} falls open", "drive", 4.0, (stuck,)
+        yield (
+            f"{contactor} a little slow",
+            "standby",
+            8.0,
+            (begin(0.0, "contactor-slow", contactor=contactor, extra_s=0.04), _do(0.5, "drive"), _do(4.0, "standby")),
+        )
+    yield "precharge open, three tries", "standby", 24.0, (begin(0.0, "precharge-open"), _do(0.5, "drive"))
+    yield "precharge open for one try", "standby", 14.0, (begin(0.0, "precharge-open", for_s=4.0), _do(0.5, "drive"))
+    for ohm in (20.0, 150.0, 1000.0):
+        actions = (begin(0.0, "precharge-resistance", resistance_ohm=ohm), _do(0.5, "drive"))
+        yield f"precharge of {ohm:g} ohm", "standby", 24.0, actions
+    yield "fuse blown", "drive", 5.0, (begin(1.0, "fuse-blown"),)
+    yield "fault during precharge", "standby", 6.0, (_do(0.5, "drive"), begin(0.6, "hvil-open"))
+    yield "fault before drive", "standby", 6.0, (begin(0.2, "hvil-open"), _do(2.0, "drive"))
+    yield "cell invalid before drive", "standby", 5.0, (begin(0.2, "cell-sensor-invalid", cell=1), _do(0.5, "drive"))
+
+
+def _charging() -> Iterator[_Tour]:
+    """The charger misbehaves; at a high state of charge the voltage runs away within seconds."""
+    for soc in (50.0, 98.0, 99.5):
+        full = _do(0.0, "soc", soc_pct=soc)
+        yield f"charge at {soc:g} %", "charge", 10.0, (full,)
+        yield f"charger ignores limits at {soc:g} %", "charge", 12.0, (full, begin(1.0, "charger-ignores-limits"))
+        actions = (full, begin(1.0, "charger-overvoltage", offset_v=100.0), begin(1.0, "charger-ignores-limits"))
+        yield f"charger too high at {soc:g} %", "charge", 12.0, actions
+    yield "charger does not stop", "charge", 6.0, (begin(0.5, "charger-ignores-limits"), _do(1.0, "standby"))
+
+
+def _vehicle() -> Iterator[_Tour]:
+    careless = begin(0.5, "vehicle-ignores-limits")
+    for power in (280e3, 330e3, 450e3, 800e3, -190e3, -220e3, -330e3, -800e3):
+        actions = (careless, begin(0.5, "load-power", power_w=power))
+        yield f"inverter takes {power / 1e3:g} kW", "drive", 13.0, actions
+    for soc in _SOC_POINTS:
+        yield f"driving at {soc:g} %", "drive", 6.0, (_do(0.0, "soc", soc_pct=soc), _do(0.5, "load", scale=1.5))
+    yield (
+        "regeneration into a full pack",
+        "drive",
+        10.0,
+        (
+            _do(0.0, "soc", soc_pct=99.0),
+            careless,
+            begin(1.0, "load-power", power_w=-150e3),
+        ),
+    )
+    yield (
+        "discharge of an empty pack",
+        "drive",
+        12.0,
+        (
+            _do(0.0, "soc", soc_pct=1.0),
+            careless,
+            begin(1.0, "load-power", power_w=200e3),
+        ),
+    )
+    for title, current_a, for_s in (("full", -_COUNTED_A, 110.0), ("empty", _COUNTED_A, 135.0)):
+        action = begin(0.5, "current-sensor-set", current_a=current_a)
+        yield f"the charge is counted until {title}", "drive", for_s, (action,)
+    yield "vehicle messages late", "drive", 5.0, (begin(0.5, "message-late", message="vehicle", delay_s=0.05),)
+    yield "charger messages late", "charge", 6.0, (begin(0.5, "message-late", message="charger", delay_s=0.3),)
+
+
+def _plant(bounds: Bounds) -> Iterator[_Tour]:
+    """Things that go wrong inside the pack."""
+    cell = (bounds.n_cells + 1) // 2
+    for ohm in (0.001, 0.003, 0.01, 0.1):
+        yield (
+            f"internal short of {ohm:g} ohm",
+            "drive",
+            12.0,
+            (begin(1.0, "internal-short", cell=cell, resistance_ohm=ohm),),
+        )
+    for heat in (2e3, 10e3, 30e3):
+        yield (
+            f"{heat / 1e3:g} kW of heat in a cell",
+            "drive",
+            12.0,
+            (begin(0.5, "cell-heating", cell=cell, heat_w=heat),),
+        )
+    yield (
+        "60 kW of heat in every cell",
+        "drive",
+        12.0,
+        (begin(0.5, "cell-heating", cell="all", heat_w=60e3, for_s=4.0),),
+    )
+    for volt in (4.5, 1.5):
+        yield f"a cell at {volt:g} V", "drive", 6.0, (begin(0.5, "cell-voltage", cell=cell, voltage_v=volt),)
+    yield (
+        "an aged cell",
+        "drive",
+        8.0,
+        (
+            begin(0.0, "cell-resistance", cell=cell, factor=3.0),
+            begin(0.0, "cell-capacity", cell=cell, factor=0.7),
+        ),
+    )
+    yield (
+        "a loose bus bar",
+        "drive",
+        8.0,
+        (begin(0.5, "busbar-resistance", cell=cell, resistance_ohm=0.001, shape="intermittent", period_s=0.2),),
+    )
+    yield (
+        "coolant lost on a hot day",
+        "drive",
+        10.0,
+        (
+            begin(0.0, "coolant-loss"),
+            begin(0.0, "ambient-temperature", temp_degc=45.0),
+        ),
+    )
+    for pole in ("positive", "negative", "both"):
+        yield f"insulation lost, {pole}", "drive", 7.0, (begin(0.5, "insulation-drop", pole=pole, resistance_ohm=5e3),)
+    yield "high cell at rest is balanced", "standby", 8.0, (_do(0.0, "soc", soc_pct=99.0),)
+
+
+def _curves(requirements: Sequence[Requirement]) -> Iterator[_Tour]:
+    """Up and down every curve of a reported limit, a stop at each corner, beside it and half way between."""
+    for requirement in requirements:
+        if not isinstance(requirement, Limit) or requirement.side == "reported":
+            continue  # what only the controller knows cannot be set
+        values = _stops(requirement.curve)
+        for title, path in (("up", values), ("down", values[::-1])):
+            actions = limit_recipe(requirement.quantity, path, STEP_S)
+            if actions:
+                yield f"{requirement.id} {title} the curve", "drive", 0.5 + STEP_S * len(path), actions
+
+
+def _stops(curve: Sequence[CurvePoint]) -> list[float]:
+    corners = [point.at for point in curve]
+    middles = [0.5 * (low + high) for low, high in pairwise(corners)]
+    return sorted({*corners, *middles})
