@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * bms.c - the application: start-up and its tasks, in the order of the signal flow.
+ */
+#include "bms.h"
+
+#include "balance.h"
+#include "can_rx.h"
+#include "can_tx.h"
+#include "contactor.h"
+#include "faults.h"
+#include "limits.h"
+#include "measure.h"
+#include "nvm.h"
+#include "overcurrent.h"
+#include "params.h"
+#include "protect.h"
+#include "soc.h"
+#include "state.h"
+#include "thermal.h"
+
+static struct {
+    uint32_t now_ms; /* free-running, wraps */
+    uint32_t slot;   /* 0..99: position in the second */
+} task;
+
+uint32_t bms_init(const bms_start *start) {
+    task.now_ms = start->start_tick_ms;
+    task.slot = 0U;
+    params_seal();
+    const int image = nvm_init(start->nvm, start->nvm_size);
+    const uint32_t latched = nvm_latched();
+    faults_init(latched);
+    if (image == NVM_BROKEN) {
+        faults_raise(FAULT_NVM);
+    }
+    measure_init(start->n_cells, start->n_temps);
+    measure_put(Q_INTERNAL, 0);
+    thermal_init();
+    soc_init(nvm_charge_uah(), nvm_throughput_mah());
+    overcurrent_init(latched);
+    contactor_init();
+    state_init(task.now_ms);
+    limits_init();
+    balance_init();
+    can_rx_init(task.now_ms);
+    can_tx_init(start->variant);
+    return protect_init(latched);
+}
+
+static void slow_task(const bms_inputs *inputs) {
+    thermal_step(inputs);
+    soc_step();
+}
+
+static void second_task(const bms_inputs *inputs) {
+    measure_put(Q_INTERNAL, params_intact() ? 0 : 1);
+    soc_rest_step();
+    balance_step(inputs);
+    nvm_tick();
+    nvm_store_charge(soc_charge_uah(), soc_throughput_mah());
+}
+
+void bms_task(const bms_inputs *inputs) {
+    const bool slow = (task.slot % BMS_FAST_PER_SLOW) == 0U;
+    can_rx_step(task.now_ms);
+    measure_step(inputs);
+    soc_count();
+    if (slow) {
+        slow_task(inputs);
+    }
+    contactor_compare();
+    can_rx_put_ages(task.now_ms);
+    protect_step(state_watch());
+    overcurrent_step();
+    faults_update(protect_causes() | overcurrent_causes(), can_rx_take_reset());
+    state_step(task.now_ms, can_rx_heard(), can_rx_mode());
+    contactor_step(task.now_ms);
+    limits_apply();
+    if (slow) {
+        limits_derate();
+    }
+    if (task.slot == (BMS_FAST_PER_SECOND - 1U)) {
+        second_task(inputs);
+    }
+    balance_apply();
+    can_tx_step(inputs);
+    nvm_flush();
+    task.slot = (task.slot + 1U) % BMS_FAST_PER_SECOND;
+    task.now_ms += BMS_FAST_MS;
+}

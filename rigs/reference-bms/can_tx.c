@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * can_tx.c - schedule and contents of the messages in dbc/reference-bms.dbc. The layout is described there.
+ */
+#include "can_tx.h"
+
+#include "balance.h"
+#include "can_queue.h"
+#include "can_rx.h"
+#include "can_tx_values.h"
+#include "contactor.h"
+#include "faults.h"
+#include "limits.h"
+#include "measure.h"
+#include "nvm.h"
+#include "protect.h"
+#include "state.h"
+
+#include <string.h>
+
+enum {
+    ID_STATE = 0x100,
+    ID_LIMITS = 0x104,
+    ID_FAULTS = 0x105,
+    ID_WARNINGS = 0x106,
+    ID_ALARMS = 0x107
+};
+
+enum { DATA_ID_STATE = 0x01, DATA_ID_LIMITS = 0x04, DATA_ID_FAULTS = 0x05, DATA_ID_WARNINGS = 0x06, DATA_ID_ALARMS = 0x07 };
+
+#define FLAGS_SHIFT 16U
+#define ANY_LATCHED_SHIFT 45U
+
+/* What the event-driven messages depend on. */
+typedef struct {
+    uint32_t state_word; /* state and contactor commands */
+    uint32_t faults;
+    uint32_t latched;
+    uint32_t warnings;
+    uint32_t alarms;
+    bool charge_blocked;
+    bool discharge_blocked;
+} snapshot;
+
+static struct {
+    uint32_t slot; /* 0..99: position in the second */
+    snapshot sent;
+    uint8_t counter_state;
+    uint8_t counter_limits;
+    uint8_t counter_faults;
+    uint8_t counter_warnings;
+    uint8_t counter_alarms;
+} tx;
+
+void can_tx_init(uint16_t variant) {
+    (void)memset(&tx, 0, sizeof tx);
+    can_queue_init();
+    can_tx_values_init(variant);
+}
+
+static uint64_t contactor_bits(uint32_t shift) {
+    return can_flag(contactor_commanded(CONTACTOR_POSITIVE), shift) |
+           can_flag(contactor_commanded(CONTACTOR_NEGATIVE), shift + 1U) |
+           can_flag(contactor_commanded(CONTACTOR_PRECHARGE), shift + 2U);
+}
+
+/* 0 = none on the bus. */
+static uint64_t first_fault(void) {
+    const uint32_t first = faults_first();
+    return (first == (uint32_t)FAULT_NONE) ? 0U : (first + 1U);
+}
+
+static void send_state(void) {
+    uint64_t word = can_field((int64_t)state_now(), 4U, 12U) | contactor_bits(16U);
+    word |= can_flag(measured->aux_closed[CONTACTOR_POSITIVE], 19U);
+    word |= can_flag(measured->aux_closed[CONTACTOR_NEGATIVE], 20U);
+    word |= can_flag(measured->aux_closed[CONTACTOR_PRECHARGE], 21U);
+    word |= can_flag(measured->ignition, 22U) | can_flag(measured->plug, 23U);
+    word |= can_flag(measured->q[Q_HVIL_OPEN] == 0, 24U) | can_flag(measured->q[Q_CRASH] != 0, 25U);
+    word |= can_field((int64_t)contactor_failed_tries(), 2U, 26U);
+    word |= can_field((int64_t)can_rx_mode(), 2U, 28U) | can_flag(measured->data_complete, 30U);
+    word |= first_fault() << 32U;
+    word |= can_field((int64_t)faults_count(faults_active()), 8U, 40U);
+    word |= (uint64_t)(nvm_operating_s() & 0xFFFFU) << 48U;
+    can_queue_put_protected(ID_STATE, DATA_ID_STATE, &tx.counter_state, word);
+}
+
+static void send_limits(void) {
+    /* Rounded down: what is told is never more than what is allowed. */
+    const uint64_t word = can_field(limits_charge_ma() / 100, 14U, 16U) |
+                          can_field(limits_discharge_ma() / 100, 14U, 30U) |
+                          can_field(limits_charge_mv() / 100, 15U, 44U);
+    can_queue_put_protected(ID_LIMITS, DATA_ID_LIMITS, &tx.counter_limits, word);
+}
+
+static void send_faults(void) {
+    const uint64_t word = ((uint64_t)faults_active() << FLAGS_SHIFT) | can_flag(faults_latched() != 0U, ANY_LATCHED_SHIFT);
+    can_queue_put_protected(ID_FAULTS, DATA_ID_FAULTS, &tx.counter_faults, word);
+}
+
+static void send_warnings(void) {
+    can_queue_put_protected(ID_WARNINGS, DATA_ID_WARNINGS, &tx.counter_warnings,
+                            (uint64_t)protect_warnings() << FLAGS_SHIFT);
+}
+
+static void send_alarms(void) {
+    can_queue_put_protected(ID_ALARMS, DATA_ID_ALARMS, &tx.counter_alarms, (uint64_t)protect_alarms() << FLAGS_SHIFT);
+}
+
+/* One message of the 100 ms cycle in each slot of 10 ms. */
+static void (*const cyclic[BMS_FAST_PER_SLOW])(void) = {
+    send_state,  can_tx_pack_values, can_tx_cell_extremes, can_tx_temp_extremes, send_limits,
+    send_faults, send_warnings,      send_alarms,          can_tx_sensors,       can_tx_supervision,
+};
+
+static snapshot look(void) {
+    const snapshot now = {((uint32_t)state_now() << 3U) | (uint32_t)contactor_bits(0U),
+                          faults_active(),
+                          faults_latched(),
+                          protect_warnings(),
+                          protect_alarms(),
+                          limits_charge_ma() == 0,
+                          limits_discharge_ma() == 0};
+    return now;
+}
+
+/* What changed goes out at once, unless its turn in the cycle is now anyway. */
+static void send_changes(void (*due)(void)) {
+    const snapshot now = look();
+    const snapshot *before = &tx.sent;
+    if (((now.faults != before->faults) || (now.latched != before->latched)) && (due != send_faults)) {
+        send_faults();
+    }
+    if ((now.state_word != before->state_word) && (due != send_state)) {
+        send_state();
+    }
+    if (((now.charge_blocked && !before->charge_blocked) || (now.discharge_blocked && !before->discharge_blocked)) &&
+        (due != send_limits)) {
+        send_limits();
+    }
+    if ((now.alarms != before->alarms) && (due != send_alarms)) {
+        send_alarms();
+    }
+    if ((now.warnings != before->warnings) && (due != send_warnings)) {
+        send_warnings();
+    }
+    tx.sent = now;
+}
+
+void can_tx_step(const bms_inputs *inputs) {
+    void (*const due)(void) = cyclic[tx.slot % BMS_FAST_PER_SLOW];
+    can_tx_find_extremes(inputs, due == can_tx_cell_extremes, due == can_tx_temp_extremes);
+    send_changes(due);
+    due();
+    can_tx_arrays(inputs, tx.slot);
+    can_tx_seldom(tx.slot);
+    tx.slot = (tx.slot + 1U) % BMS_FAST_PER_SECOND;
+}
+
+bool can_tx_pop(uint32_t *id, uint8_t *data) {
+    return can_queue_pop(id, data);
+}

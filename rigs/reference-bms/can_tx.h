@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * can_tx.h - the messages of dbc/reference-bms.dbc: cyclic, and at once when a state or a flag changes.
+ */
+#ifndef CAN_TX_H
+#define CAN_TX_H
+
+#include "bms_io.h"
+
+void can_tx_init(uint16_t variant);
+
+/* Every 10 ms, last in the task. */
+void can_tx_step(const bms_inputs *inputs);
+
+/* Move the oldest queued frame out. Returns false when there is none. data: 8 bytes. */
+bool can_tx_pop(uint32_t *id, uint8_t *data);
+
+#endif

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * limits.c - current limits derated over temperature, state of charge and cell voltage.
+ *
+ * Every curve is a straight line from full to nothing. It is nothing where the alarm of the quantity begins. The
+ * smallest of all curves counts.
+ */
+#include "limits.h"
+
+#include "measure.h"
+#include "params.h"
+#include "protect.h"
+#include "state.h"
+
+#include <string.h>
+
+#define FULL 1000 /* permille */
+#define UV 1000
+
+#define CHARGE_ALARMS                                                                          \
+    (TIER_BIT(TIER_CELL_OVERVOLTAGE) | TIER_BIT(TIER_CHARGE_OVERTEMPERATURE) |                 \
+     TIER_BIT(TIER_CHARGE_UNDERTEMPERATURE))
+#define DISCHARGE_ALARMS                                                                       \
+    (TIER_BIT(TIER_CELL_UNDERVOLTAGE) | TIER_BIT(TIER_DISCHARGE_OVERTEMPERATURE) |             \
+     TIER_BIT(TIER_DISCHARGE_UNDERTEMPERATURE))
+
+static struct {
+    int32_t charge_ma;
+    int32_t discharge_ma;
+} limits;
+
+void limits_init(void) {
+    (void)memset(&limits, 0, sizeof limits);
+}
+
+/* FULL at `full`, 0 at `zero`, straight between; `zero` may lie on either side. A step where both are equal. */
+static int32_t line(int32_t value, int32_t zero, int32_t full) {
+    const int64_t travel = (full >= zero) ? ((int64_t)value - zero) : ((int64_t)zero - value);
+    const int64_t length = (full >= zero) ? ((int64_t)full - zero) : ((int64_t)zero - full);
+    if (travel <= 0) {
+        return 0;
+    }
+    return (travel >= length) ? FULL : (int32_t)((travel * FULL) / length);
+}
+
+/* Without a value there is no permission. */
+static bool known(uint32_t quantities) {
+    return (measured->known & quantities) == quantities;
+}
+
+static int32_t charge_permille(void) {
+    if (!known(Q_BIT(Q_CELL_MAX_UV) | Q_BIT(Q_TEMP_MAX_MDEGC))) {
+        return 0;
+    }
+    int32_t share = line(measured->q[Q_CELL_MAX_UV], params->cell_ov_alarm_mv * UV, params->charge_cell_full_mv * UV);
+    share = bms_min(share, line(measured->q[Q_TEMP_MAX_MDEGC], params->charge_ot_alarm_mdegc,
+                                params->charge_hot_full_mdegc));
+    share = bms_min(share, line(measured->q[Q_TEMP_MIN_MDEGC], params->charge_ut_alarm_mdegc,
+                                params->charge_cold_full_mdegc));
+    return bms_min(share, line(measured->q[Q_SOC_PERMILLE], params->charge_soc_zero_permille,
+                               params->charge_soc_full_permille));
+}
+
+static int32_t discharge_permille(void) {
+    if (!known(Q_BIT(Q_CELL_MIN_UV) | Q_BIT(Q_TEMP_MAX_MDEGC))) {
+        return 0;
+    }
+    int32_t share =
+        line(measured->q[Q_CELL_MIN_UV], params->cell_uv_alarm_mv * UV, params->discharge_cell_full_mv * UV);
+    share = bms_min(share, line(measured->q[Q_TEMP_MAX_MDEGC], params->discharge_ot_alarm_mdegc,
+                                params->discharge_hot_full_mdegc));
+    share = bms_min(share, line(measured->q[Q_TEMP_MIN_MDEGC], params->discharge_ut_alarm_mdegc,
+                                params->discharge_cold_full_mdegc));
+    return bms_min(share, line(measured->q[Q_SOC_PERMILLE], params->discharge_soc_zero_permille,
+                               params->discharge_soc_full_permille));
+}
+
+static int32_t approach(int32_t present_ma, int32_t goal_ma) {
+    const int64_t step_ma = ((int64_t)params->limit_rise_ma_per_s * (int64_t)BMS_SLOW_MS) / (int64_t)BMS_SECOND_MS;
+    const int64_t highest_ma = (int64_t)present_ma + step_ma;
+    return (goal_ma > highest_ma) ? (int32_t)highest_ma : goal_ma;
+}
+
+static int32_t share_of(int32_t full_ma, int32_t permille) {
+    return (int32_t)(((int64_t)full_ma * permille) / FULL);
+}
+
+static bool may_charge(void) {
+    const bms_state state = state_now();
+    return ((state == STATE_DRIVE) || (state == STATE_CHARGE)) && ((protect_alarms() & CHARGE_ALARMS) == 0U);
+}
+
+static bool may_discharge(void) {
+    return (state_now() == STATE_DRIVE) && ((protect_alarms() & DISCHARGE_ALARMS) == 0U);
+}
+
+void limits_apply(void) {
+    limits.charge_ma = may_charge() ? limits.charge_ma : 0;
+    limits.discharge_ma = may_discharge() ? limits.discharge_ma : 0;
+}
+
+void limits_derate(void) {
+    if (may_charge()) {
+        limits.charge_ma = approach(limits.charge_ma, share_of(params->charge_max_ma, charge_permille()));
+    }
+    if (may_discharge()) {
+        limits.discharge_ma = approach(limits.discharge_ma, share_of(params->discharge_max_ma, discharge_permille()));
+    }
+}
+
+int32_t limits_charge_ma(void) {
+    return limits.charge_ma;
+}
+
+int32_t limits_discharge_ma(void) {
+    return limits.discharge_ma;
+}
+
+int32_t limits_charge_mv(void) {
+    return params->charge_voltage_cell_mv * (int32_t)measured->n_cells;
+}

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * measure.h - validity, age, extremes and sums of what the front end delivers; the quantities protections look at.
+ */
+#ifndef MEASURE_H
+#define MEASURE_H
+
+#include "bms_io.h"
+
+/* One signed number each. A quantity that cannot be known now has its bit in `known` cleared. */
+enum {
+    Q_CELL_MAX_UV = 0,
+    Q_CELL_MIN_UV,
+    Q_CELL_SPREAD_UV,
+    Q_TEMP_MAX_MDEGC,
+    Q_TEMP_MIN_MDEGC,
+    Q_TEMP_SPREAD_MK,
+    Q_CURRENT_MA,
+    Q_OPEN_WIRES,
+    Q_MISMATCH_MV,
+    Q_AGE_MS,
+    Q_CELLS_INVALID, /* without those whose wire is open */
+    Q_TEMPS_INVALID,
+    Q_CURRENT_INVALID,
+    Q_INSULATION_OHM,
+    Q_INSULATION_INVALID,
+    Q_HVIL_OPEN,
+    Q_CRASH,
+    Q_SUPPLY_MV,
+    Q_VEHICLE_AGE_MS,
+    Q_CHARGER_AGE_MS,
+    Q_CONTACTOR_POSITIVE, /* 1 closed though commanded open, -1 open though commanded closed */
+    Q_CONTACTOR_NEGATIVE,
+    Q_CONTACTOR_PRECHARGE,
+    Q_RUNAWAY_HOT,
+    Q_RUNAWAY_DROP,
+    Q_SOC_PERMILLE,
+    Q_INTERNAL,
+    Q_COUNT
+};
+
+#define Q_BIT(id) ((uint32_t)1U << (uint32_t)(id))
+
+typedef struct {
+    int32_t q[Q_COUNT];
+    uint32_t known; /* Q_BIT mask */
+    uint32_t n_cells;
+    uint32_t n_temps;
+    int32_t cell_sum_mv; /* over valid cells */
+    int32_t pack_mv;
+    int32_t link_mv;
+    int32_t charger_mv;
+    bool pack_valid;
+    bool link_valid;
+    bool all_cells_valid;
+    bool data_complete; /* every cell has had a valid sample since boot */
+    bool charging;      /* current says so */
+    bool ignition;
+    bool plug;
+    bool aux_closed[CONTACTOR_COUNT];
+} measurement;
+
+/* Read-only for everybody else. */
+extern const measurement *const measured;
+
+void measure_init(uint32_t n_cells, uint32_t n_temps);
+
+/* Every 10 ms, before anything looks at `measured`. */
+void measure_step(const bms_inputs *inputs);
+
+/* Hand in what another module derives. */
+void measure_put(uint32_t quantity, int32_t value);
+
+/* Whether sensor `index` reads a usable value: flagged valid and inside its electrical range. */
+bool measure_temp_valid(const bms_inputs *inputs, uint32_t index);
+
+#endif

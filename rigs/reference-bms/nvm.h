@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * nvm.h - non-volatile image: latched faults, fault memory, charge and counters, guarded by version and CRC-32.
+ */
+#ifndef NVM_H
+#define NVM_H
+
+#include "bms_config.h"
+
+#define NVM_ENTRIES 16U
+#define NVM_SIZE 204U
+
+enum { NVM_NEW = 0, NVM_GOOD, NVM_BROKEN };
+
+typedef struct {
+    uint8_t fault;    /* FAULT_* */
+    uint16_t cycle;   /* power cycle in which it came, lowest 16 bits */
+    uint32_t time_s;  /* operating time in that cycle */
+} nvm_entry;
+
+/* Read the image of the last power cycle; NULL = factory-new. A broken one is replaced by defaults. */
+int nvm_init(const uint8_t *image, uint32_t size);
+
+void nvm_store_latched(uint32_t latched);
+void nvm_store_charge(int64_t charge_uah, uint32_t throughput_mah);
+void nvm_log_fault(uint32_t id);
+
+/* Every second. */
+void nvm_tick(void);
+
+/* Write what changed into the image. */
+void nvm_flush(void);
+
+/* Copy the image out; returns its size, or 0 when the buffer is too small. */
+uint32_t nvm_read(uint8_t *buffer, uint32_t size);
+
+uint32_t nvm_latched(void);
+int64_t nvm_charge_uah(void); /* < 0: none stored */
+uint32_t nvm_throughput_mah(void);
+uint32_t nvm_cycles(void);
+uint32_t nvm_operating_s(void);
+nvm_entry nvm_newest(void);   /* fault = FAULT_NONE when the memory is empty */
+uint32_t nvm_occurrences(uint32_t id);
+
+#endif

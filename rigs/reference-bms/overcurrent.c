@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * overcurrent.c - time-current curve in both directions and short circuit.
+ *
+ * Each stage of the curve is a current and how long it may flow without a break. What tripped releases after the
+ * current has been small, either direction, for the release time.
+ */
+#include "overcurrent.h"
+
+#include "faults.h"
+#include "measure.h"
+#include "params.h"
+
+#include <string.h>
+
+#define P(name) PARAM_INDEX(name)
+
+typedef struct {
+    int32_t sign; /* +1 discharge, -1 charge */
+    uint32_t fault;
+    uint16_t current_ma;
+    uint16_t time_ms;
+} stage;
+
+static const stage stages[] = {
+    {1, FAULT_SHORT_CIRCUIT, P(short_circuit_discharge_ma), P(short_circuit_ms)},
+    {1, FAULT_DISCHARGE_OVERCURRENT, P(discharge_oc_stage1_ma), P(discharge_oc_stage1_ms)},
+    {1, FAULT_DISCHARGE_OVERCURRENT, P(discharge_oc_stage2_ma), P(discharge_oc_stage2_ms)},
+    {1, FAULT_DISCHARGE_OVERCURRENT, P(discharge_oc_stage3_ma), P(discharge_oc_stage3_ms)},
+    {-1, FAULT_SHORT_CIRCUIT, P(short_circuit_charge_ma), P(short_circuit_ms)},
+    {-1, FAULT_CHARGE_OVERCURRENT, P(charge_oc_stage1_ma), P(charge_oc_stage1_ms)},
+    {-1, FAULT_CHARGE_OVERCURRENT, P(charge_oc_stage2_ma), P(charge_oc_stage2_ms)},
+    {-1, FAULT_CHARGE_OVERCURRENT, P(charge_oc_stage3_ma), P(charge_oc_stage3_ms)},
+};
+
+#define STAGES (sizeof stages / sizeof stages[0])
+
+static struct {
+    int32_t limit_ma[STAGES];
+    int32_t limit_ms[STAGES];
+    int32_t pending_ms[STAGES];
+    int32_t small_ms; /* how long the current has been small */
+    uint32_t causes;
+} overcurrent;
+
+void overcurrent_init(uint32_t latched_faults) {
+    (void)memset(&overcurrent, 0, sizeof overcurrent);
+    overcurrent.causes = latched_faults & FAULT_BIT(FAULT_SHORT_CIRCUIT);
+    for (uint32_t i = 0U; i < STAGES; i++) {
+        overcurrent.limit_ma[i] = params_value(stages[i].current_ma);
+        overcurrent.limit_ms[i] = params_value(stages[i].time_ms);
+    }
+}
+
+/* A short circuit is latched anyway: its cause is gone as soon as the current stays small. */
+static void release(int32_t current_ma) {
+    const int32_t magnitude = (current_ma < 0) ? -current_ma : current_ma;
+    if (magnitude >= params->oc_release_ma) {
+        overcurrent.small_ms = 0;
+        return;
+    }
+    overcurrent.small_ms += (int32_t)BMS_FAST_MS;
+    if (overcurrent.small_ms >= params->digital_release_ms) {
+        overcurrent.causes &= ~FAULT_BIT(FAULT_SHORT_CIRCUIT);
+    }
+    if (overcurrent.small_ms >= params->oc_release_ms) {
+        overcurrent.causes = 0U;
+    }
+}
+
+void overcurrent_step(void) {
+    const int32_t current_ma = measured->q[Q_CURRENT_MA];
+    for (uint32_t i = 0U; i < STAGES; i++) {
+        if ((stages[i].sign * current_ma) <= overcurrent.limit_ma[i]) {
+            overcurrent.pending_ms[i] = 0;
+            continue;
+        }
+        overcurrent.pending_ms[i] = bms_min(overcurrent.pending_ms[i] + (int32_t)BMS_FAST_MS, overcurrent.limit_ms[i]);
+        if (overcurrent.pending_ms[i] >= overcurrent.limit_ms[i]) {
+            overcurrent.causes |= FAULT_BIT(stages[i].fault);
+        }
+    }
+    if (overcurrent.causes != 0U) {
+        release(current_ma);
+    } else {
+        overcurrent.small_ms = 0;
+    }
+}
+
+uint32_t overcurrent_causes(void) {
+    return overcurrent.causes;
+}

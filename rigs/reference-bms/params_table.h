@@ -1,0 +1,206 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * params_table.h - name, default, least, greatest. Temperatures in 0.001 degC, currents in mA, times in ms.
+ */
+#ifndef PARAMS_TABLE_H
+#define PARAMS_TABLE_H
+
+#define PARAMS_CELL_VOLTAGE(X)                       \
+    X(cell_ov_warn_mv, 3600, 500, 6000)              \
+    X(cell_ov_alarm_mv, 3650, 500, 6000)             \
+    X(cell_ov_trip_mv, 3750, 500, 6000)              \
+    X(cell_ov_warn_ms, 2000, 10, 60000)              \
+    X(cell_ov_alarm_ms, 1000, 10, 60000)             \
+    X(cell_ov_trip_ms, 900, 10, 60000)               \
+    X(cell_ov_hyst_mv, 100, 0, 1000)                 \
+    X(cell_ov_release_ms, 5000, 0, 600000)           \
+    X(cell_uv_warn_mv, 2800, 500, 6000)              \
+    X(cell_uv_alarm_mv, 2600, 500, 6000)             \
+    X(cell_uv_trip_mv, 2500, 500, 6000)              \
+    X(cell_uv_warn_ms, 2000, 10, 60000)              \
+    X(cell_uv_alarm_ms, 1000, 10, 60000)             \
+    X(cell_uv_trip_ms, 900, 10, 60000)               \
+    X(cell_uv_hyst_mv, 100, 0, 1000)                 \
+    X(cell_uv_release_ms, 5000, 0, 600000)           \
+    X(imbalance_warn_mv, 100, 1, 3000)               \
+    X(imbalance_alarm_mv, 200, 1, 3000)              \
+    X(imbalance_trip_mv, 300, 1, 3000)               \
+    X(imbalance_warn_ms, 2000, 10, 60000)            \
+    X(imbalance_alarm_ms, 1000, 10, 60000)           \
+    X(imbalance_trip_ms, 7500, 10, 60000)            \
+    X(imbalance_hyst_mv, 50, 0, 1000)                \
+    X(imbalance_release_ms, 5000, 0, 600000)
+
+/* runaway_ms is longer than the window of 3 s, so that a step is not a runaway. runaway_drop_permille 1000: off. */
+#define PARAMS_TEMPERATURE(X)                        \
+    X(charge_ot_warn_mdegc, 45000, -60000, 120000)   \
+    X(charge_ot_alarm_mdegc, 50000, -60000, 120000)  \
+    X(charge_ot_trip_mdegc, 55000, -60000, 120000)   \
+    X(charge_ut_warn_mdegc, 0, -60000, 120000)       \
+    X(charge_ut_alarm_mdegc, -5000, -60000, 120000)  \
+    X(charge_ut_trip_mdegc, -10000, -60000, 120000)  \
+    X(discharge_ot_warn_mdegc, 50000, -60000, 120000)   \
+    X(discharge_ot_alarm_mdegc, 55000, -60000, 120000)  \
+    X(discharge_ot_trip_mdegc, 60000, -60000, 120000)   \
+    X(discharge_ut_warn_mdegc, -15000, -60000, 120000)  \
+    X(discharge_ut_alarm_mdegc, -20000, -60000, 120000) \
+    X(discharge_ut_trip_mdegc, -25000, -60000, 120000)  \
+    X(temp_warn_ms, 3000, 10, 60000)                 \
+    X(temp_alarm_ms, 3000, 10, 60000)                \
+    X(temp_trip_ms, 4500, 10, 60000)                 \
+    X(temp_hyst_mk, 5000, 0, 50000)                  \
+    X(temp_release_ms, 5000, 0, 600000)              \
+    X(temp_spread_warn_mk, 5000, 100, 100000)        \
+    X(temp_spread_alarm_mk, 10000, 100, 100000)      \
+    X(temp_spread_trip_mk, 15000, 100, 100000)       \
+    X(temp_spread_warn_ms, 3000, 10, 60000)          \
+    X(temp_spread_alarm_ms, 3000, 10, 60000)         \
+    X(temp_spread_trip_ms, 7500, 10, 60000)          \
+    X(temp_spread_hyst_mk, 2500, 0, 50000)           \
+    X(temp_spread_release_ms, 5000, 0, 600000)       \
+    X(temp_valid_min_mdegc, -45000, -80000, 0)       \
+    X(temp_valid_max_mdegc, 125000, 50000, 200000)   \
+    X(temp_sensor_ms, 1500, 10, 60000)               \
+    X(runaway_rise_mk_per_s, 1000, 100, 20000)       \
+    X(runaway_temp_mdegc, 60000, 30000, 120000)      \
+    X(runaway_drop_permille, 1000, 10, 1000)          \
+    X(runaway_ms, 3300, 100, 60000)                  \
+    X(runaway_drop_ms, 500, 100, 60000)              \
+    X(runaway_release_ms, 5000, 0, 600000)
+
+#define PARAMS_CURRENT(X)                            \
+    X(charging_current_ma, 2000, 0, 100000)          \
+    X(discharge_oc_warn_ma, 420000, 100, 5000000)    \
+    X(discharge_oc_alarm_ma, 480000, 100, 5000000)   \
+    X(charge_oc_warn_ma, 283500, 100, 5000000)       \
+    X(charge_oc_alarm_ma, 324000, 100, 5000000)      \
+    X(oc_warn_ms, 2000, 10, 60000)                   \
+    X(oc_alarm_ms, 1000, 10, 60000)                  \
+    X(oc_hyst_ma, 20000, 0, 1000000)                 \
+    X(oc_tier_release_ms, 5000, 0, 600000)           \
+    X(discharge_oc_stage1_ma, 600000, 100, 5000000)  \
+    X(discharge_oc_stage1_ms, 900, 10, 600000)       \
+    X(discharge_oc_stage2_ma, 480000, 100, 5000000)  \
+    X(discharge_oc_stage2_ms, 9000, 10, 600000)      \
+    X(discharge_oc_stage3_ma, 420000, 100, 5000000)  \
+    X(discharge_oc_stage3_ms, 55000, 10, 600000)     \
+    X(charge_oc_stage1_ma, 405000, 100, 5000000)     \
+    X(charge_oc_stage1_ms, 900, 10, 600000)          \
+    X(charge_oc_stage2_ma, 324000, 100, 5000000)     \
+    X(charge_oc_stage2_ms, 9000, 10, 600000)         \
+    X(charge_oc_stage3_ma, 283500, 100, 5000000)     \
+    X(charge_oc_stage3_ms, 55000, 10, 600000)        \
+    X(short_circuit_discharge_ma, 1200000, 100, 10000000) \
+    X(short_circuit_charge_ma, 810000, 100, 10000000)     \
+    X(short_circuit_ms, 20, 10, 1000)                \
+    X(oc_release_ma, 1000, 0, 1000000)               \
+    X(oc_release_ms, 30000, 0, 600000)               \
+    X(current_sensor_ms, 700, 10, 60000)
+
+#define PARAMS_SUPERVISION(X)                        \
+    X(open_wire_ms, 1000, 10, 60000)                 \
+    X(plausibility_mv, 15000, 100, 200000)           \
+    X(plausibility_ms, 1750, 10, 60000)              \
+    X(plausibility_hyst_mv, 5000, 0, 100000)         \
+    X(stale_age_ms, 250, 10, 10000)                  \
+    X(stale_ms, 300, 10, 60000)                      \
+    X(cells_invalid_ms, 750, 10, 60000)              \
+    X(sensor_release_ms, 1000, 0, 600000)            \
+    X(insulation_warn_ohm, 350000, 1000, 100000000)  \
+    X(insulation_alarm_ohm, 70000, 1000, 100000000)  \
+    X(insulation_trip_ohm, 35000, 1000, 100000000)   \
+    X(insulation_warn_ms, 2000, 10, 60000)           \
+    X(insulation_alarm_ms, 1000, 10, 60000)          \
+    X(insulation_trip_ms, 3500, 10, 60000)           \
+    X(insulation_hyst_ohm, 10000, 0, 10000000)       \
+    X(insulation_release_ms, 5000, 0, 600000)        \
+    X(insulation_monitor_ms, 1000, 10, 60000)        \
+    X(hvil_ms, 100, 10, 60000)                       \
+    X(crash_ms, 20, 10, 1000)                        \
+    X(digital_release_ms, 1000, 0, 600000)           \
+    X(supply_low_warn_mv, 18000, 1000, 100000)       \
+    X(supply_low_trip_mv, 16000, 1000, 100000)       \
+    X(supply_high_trip_mv, 32000, 1000, 100000)      \
+    X(supply_warn_ms, 1000, 10, 60000)               \
+    X(supply_trip_ms, 100, 10, 60000)                \
+    X(supply_hyst_mv, 500, 0, 10000)                 \
+    X(supply_release_ms, 1000, 0, 600000)            \
+    X(vehicle_period_ms, 10, 10, 10000)              \
+    X(vehicle_age_ms, 100, 10, 10000)                \
+    X(vehicle_timeout_ms, 900, 10, 60000)            \
+    X(charger_period_ms, 100, 10, 10000)             \
+    X(charger_age_ms, 500, 10, 10000)                \
+    X(charger_timeout_ms, 500, 10, 60000)            \
+    X(message_release_ms, 1000, 0, 600000)
+
+#define PARAMS_CONTACTORS(X)                         \
+    X(boot_ms, 200, 0, 10000)                        \
+    X(precharge_timeout_ms, 3000, 100, 60000)        \
+    X(precharge_wait_ms, 3000, 0, 60000)             \
+    X(precharge_tries, 3, 1, 3)                      \
+    X(precharge_band_permille, 50, 1, 500)           \
+    X(precharge_min_ms, 150, 0, 10000)               \
+    X(close_settle_ms, 60, 10, 1000)                 \
+    X(open_positive_ms, 20, 0, 90)                   \
+    X(open_negative_ms, 50, 0, 90)                   \
+    X(welded_ms, 300, 10, 60000)                     \
+    X(stuck_ms, 300, 10, 60000)                      \
+    X(weld_link_permille, 100, 10, 1000)
+
+#define PARAMS_LIMITS(X)                             \
+    X(discharge_max_ma, 400000, 0, 1638300)          \
+    X(charge_max_ma, 270000, 0, 1638300)             \
+    X(limit_rise_ma_per_s, 400000, 1000, 100000000)  \
+    X(charge_voltage_cell_mv, 3550, 500, 6000)       \
+    X(charge_hot_full_mdegc, 40000, -60000, 120000)  \
+    X(charge_cold_full_mdegc, 10000, -60000, 120000) \
+    X(discharge_hot_full_mdegc, 45000, -60000, 120000)  \
+    X(discharge_cold_full_mdegc, -5000, -60000, 120000) \
+    X(charge_cell_full_mv, 3500, 500, 6000)          \
+    X(discharge_cell_full_mv, 2900, 500, 6000)       \
+    X(charge_soc_full_permille, 900, 0, 1000)        \
+    X(charge_soc_zero_permille, 1000, 0, 1000)       \
+    X(discharge_soc_full_permille, 150, 0, 1000)     \
+    X(discharge_soc_zero_permille, 30, 0, 1000)
+
+/* Open-circuit voltage over the state of charge in % (the positions are in soc.c): Sony US26650FTC1, mean of charge and
+ * discharge branch at 25 degC, from the open cell data set of simses (BSD-3-Clause), rounded to 1 mV. */
+#define PARAMS_CHARGE_STATE(X)                       \
+    X(capacity_mah, 180000, 100, 2000000)            \
+    X(health_permille, 1000, 0, 1000)                \
+    X(soc_initial_permille, -1, -1, 1000)            \
+    X(soc_low_permille, 100, 0, 1000)                \
+    X(soc_high_permille, 950, 0, 1000)               \
+    X(soc_hyst_permille, 20, 0, 500)                 \
+    X(soc_warn_ms, 2000, 10, 60000)                  \
+    X(soc_release_ms, 2000, 0, 600000)               \
+    X(rest_current_ma, 1000, 0, 100000)              \
+    X(soc_rest_s, 1800, 1, 36000)                    \
+    X(soc_slope_min_uv_per_permille, 400, 1, 100000) \
+    X(ocv_0_mv, 2286, 0, 6000)                       \
+    X(ocv_5_mv, 3065, 0, 6000)                       \
+    X(ocv_10_mv, 3197, 0, 6000)                      \
+    X(ocv_20_mv, 3234, 0, 6000)                      \
+    X(ocv_30_mv, 3270, 0, 6000)                      \
+    X(ocv_40_mv, 3292, 0, 6000)                      \
+    X(ocv_50_mv, 3299, 0, 6000)                      \
+    X(ocv_60_mv, 3303, 0, 6000)                      \
+    X(ocv_70_mv, 3311, 0, 6000)                      \
+    X(ocv_80_mv, 3334, 0, 6000)                      \
+    X(ocv_90_mv, 3342, 0, 6000)                      \
+    X(ocv_98_mv, 3349, 0, 6000)                      \
+    X(ocv_100_mv, 3530, 0, 6000)                     \
+    X(balance_min_mv, 3400, 500, 6000)               \
+    X(balance_band_mv, 10, 1, 1000)                  \
+    X(balance_rest_s, 10, 0, 3600)
+
+#define PARAMS_TABLE(X)     \
+    PARAMS_CELL_VOLTAGE(X)  \
+    PARAMS_TEMPERATURE(X)   \
+    PARAMS_CURRENT(X)       \
+    PARAMS_SUPERVISION(X)   \
+    PARAMS_CONTACTORS(X)    \
+    PARAMS_LIMITS(X)        \
+    PARAMS_CHARGE_STATE(X)
+
+#endif

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * protect.c - evaluates the table of protections.
+ */
+#include "protect.h"
+
+#include "bms_assert.h"
+#include "faults.h"
+#include "measure.h"
+#include "params.h"
+
+#include <string.h>
+
+#define MAX_RULES 48U
+#define NEVER INT32_MAX /* a limit no quantity exceeds */
+
+/* A rule with its parameters worked in: active when sign * quantity > limit. */
+typedef struct {
+    int32_t limit[RULE_TIERS];
+    int32_t release[RULE_TIERS];
+    int32_t confirm_ms[RULE_TIERS];
+    int32_t release_ms;
+    int32_t pending_ms[RULE_TIERS];
+    int32_t releasing_ms[RULE_TIERS];
+    bool active[RULE_TIERS];
+} rule_state;
+
+static struct {
+    int32_t threshold[MAX_RULES]; /* mildest limit of each rule: below it an idle rule needs no look */
+    bool busy[MAX_RULES];         /* something pending or active */
+    rule_state rule[MAX_RULES];
+    uint32_t causes;
+    uint32_t alarms;
+    uint32_t warnings;
+} protect;
+
+static int32_t resolve(uint16_t index, int32_t factor) {
+    return (index >= RULE_ZERO) ? 0 : (factor * params_value(index));
+}
+
+static int32_t hysteresis_of(const protect_rule *line) {
+    return resolve(line->hysteresis, (line->factor < 0) ? -line->factor : line->factor);
+}
+
+static void resolve_rule(const protect_rule *line, rule_state *rule, int32_t *threshold) {
+    *threshold = NEVER;
+    rule->release_ms = resolve(line->release_ms, 1);
+    for (uint32_t tier = 0U; tier < (uint32_t)RULE_TIERS; tier++) {
+        if (line->limit[tier] == RULE_UNUSED) {
+            rule->limit[tier] = NEVER;
+            continue;
+        }
+        rule->limit[tier] = resolve(line->limit[tier], line->factor);
+        rule->release[tier] = rule->limit[tier] - hysteresis_of(line);
+        rule->confirm_ms[tier] = resolve(line->confirm_ms[tier], 1);
+        *threshold = bms_min(*threshold, rule->limit[tier]);
+    }
+}
+
+/* Warning, alarm and trip must follow each other; the parameter of the tier that does not is named. */
+static uint32_t check_order(const protect_rule *line, const rule_state *rule) {
+    int32_t before = -INT32_MAX;
+    for (uint32_t tier = 0U; tier < (uint32_t)RULE_TIERS; tier++) {
+        if (line->limit[tier] == RULE_UNUSED) {
+            continue;
+        }
+        if (rule->limit[tier] < before) {
+            return line->limit[tier];
+        }
+        before = rule->limit[tier];
+    }
+    return PROTECT_OK;
+}
+
+uint32_t protect_init(uint32_t latched_faults) {
+    BMS_ASSERT(protect_table_size <= MAX_RULES, "more protections than room for them");
+    (void)memset(&protect, 0, sizeof protect);
+    for (uint32_t i = 0U; i < protect_table_size; i++) {
+        const protect_rule *line = &protect_table[i];
+        resolve_rule(line, &protect.rule[i], &protect.threshold[i]);
+        const uint32_t wrong = check_order(line, &protect.rule[i]);
+        if (wrong != PROTECT_OK) {
+            return wrong;
+        }
+        if ((line->fault != (uint8_t)FAULT_NONE) && ((latched_faults & FAULT_BIT(line->fault)) != 0U)) {
+            protect.rule[i].active[RULE_TRIP] = true;
+            protect.busy[i] = true;
+            protect.causes |= FAULT_BIT(line->fault);
+        }
+    }
+    return PROTECT_OK;
+}
+
+/* An active tier releases after the quantity has been back for the release time. */
+static void release_tier(rule_state *rule, uint32_t tier, int32_t value, bool known) {
+    if (!known || (value > rule->release[tier])) {
+        rule->releasing_ms[tier] = 0;
+        return;
+    }
+    rule->releasing_ms[tier] += (int32_t)BMS_FAST_MS;
+    if (rule->releasing_ms[tier] >= rule->release_ms) {
+        rule->active[tier] = false;
+        rule->releasing_ms[tier] = 0;
+    }
+}
+
+/* An idle tier becomes active after the quantity has been past the limit for the confirmation time. */
+static void confirm_tier(rule_state *rule, uint32_t tier, int32_t value, bool watched) {
+    if (!watched || (value <= rule->limit[tier])) {
+        rule->pending_ms[tier] = 0;
+        return;
+    }
+    rule->pending_ms[tier] += (int32_t)BMS_FAST_MS;
+    if (rule->pending_ms[tier] >= rule->confirm_ms[tier]) {
+        rule->active[tier] = true;
+        rule->pending_ms[tier] = 0;
+    }
+}
+
+static bool evaluate(rule_state *rule, int32_t value, bool known, bool watched) {
+    bool busy = false;
+    for (uint32_t tier = 0U; tier < (uint32_t)RULE_TIERS; tier++) {
+        if (rule->limit[tier] == NEVER) {
+            continue;
+        }
+        if (rule->active[tier]) {
+            release_tier(rule, tier, value, known);
+        } else {
+            confirm_tier(rule, tier, value, known && watched);
+        }
+        busy = busy || rule->active[tier] || (rule->pending_ms[tier] > 0);
+    }
+    return busy;
+}
+
+/* Add what a busy rule has active to the masks. */
+static void collect(const protect_rule *line, const rule_state *rule) {
+    if (rule->active[RULE_TRIP] && (line->fault != (uint8_t)FAULT_NONE)) {
+        protect.causes |= FAULT_BIT(line->fault);
+    }
+    if (line->tier != (uint8_t)TIER_NONE) {
+        protect.alarms |= rule->active[RULE_ALARM] ? TIER_BIT(line->tier) : 0U;
+        protect.warnings |= rule->active[RULE_WARNING] ? TIER_BIT(line->tier) : 0U;
+    }
+}
+
+void protect_step(uint32_t watch) {
+    protect.causes = 0U;
+    protect.alarms = 0U;
+    protect.warnings = 0U;
+    for (uint32_t i = 0U; i < protect_table_size; i++) {
+        const protect_rule *line = &protect_table[i];
+        const int32_t value = line->sign * measured->q[line->quantity];
+        if (!protect.busy[i] && (value <= protect.threshold[i])) {
+            continue;
+        }
+        const bool known = (measured->known & Q_BIT(line->quantity)) != 0U;
+        protect.busy[i] = evaluate(&protect.rule[i], value, known, (watch & line->watch) != 0U);
+        collect(line, &protect.rule[i]);
+    }
+}
+
+uint32_t protect_causes(void) {
+    return protect.causes;
+}
+
+uint32_t protect_alarms(void) {
+    return protect.alarms;
+}
+
+uint32_t protect_warnings(void) {
+    return protect.warnings;
+}
