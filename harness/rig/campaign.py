@@ -1,0 +1,313 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The main job: proves or breaks the protection of a rig with a corpus, boundary grids and fault sequences.
+
+Nothing is printed here; progress goes to a callback. Ctrl-C ends it with what is finished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.clock import NS_PER_S, WallClock
+from harness.requirements.model import Requirement
+from harness.rig import shipped_rigs
+from harness.rig.compose import bounds_of
+from harness.rig.file import Rig
+from harness.rig.records import case_record
+from harness.rig.resources import scenarios_folder
+from harness.rig.rundir import RunDirectory
+from harness.rig.tally import Tally, Witness
+from harness.rig.workers import Pool
+from harness.scenario import Scenario, scenario_problems
+from harness.search.boundary import grids
+from harness.search.corpus import load_corpus, save_failure
+from harness.search.moves import Space, space
+from harness.search.runner import Case, FailureKey, Reproduces, failing
+from harness.search.sequences import generate
+from harness.search.shrink import shrink
+from harness.verdict import Outcome, Verdict, overall
+
+FAILURES = "failures"  # below the folder of the runs: what failed once is played first the next time
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How much is played. `sequences` come from Hypothesis, `generated` from the plain generator.
+
+    `shrink_s` is the wall-clock time spent on making failures small, over all of them.
+    """
+
+    corpus: bool = True
+    grids: bool = True
+    sequences: int = 300
+    generated: int = 1500
+    seed: int = 1
+    shrink: bool = True
+    shrink_s: float = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Where a campaign stands: `done` of `total` scenarios of a phase, requirements failed, cases with an error."""
+
+    phase: str
+    done: int
+    total: int
+    failed: int
+    errors: int
+    elapsed_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A requirement that failed (or "" for a run that broke off), with the smallest scenario that shows it."""
+
+    requirement: str
+    scenario: Scenario
+    verdict: Verdict
+    path: Path | None
+    replay: str
+
+
+@dataclass(frozen=True, slots=True)
+class Campaign:
+    """The result: one verdict a requirement, in the order of the rig; the scenario that shows each best."""
+
+    rig: Rig
+    requirements: tuple[Requirement, ...]
+    verdicts: tuple[Verdict, ...]
+    worst: dict[str, Witness]
+    findings: tuple[Finding, ...]
+    errors: tuple[Case, ...]
+    cases: int
+    seed: int
+    duration_s: float
+    interrupted: bool
+
+    @property
+    def outcome(self) -> Outcome:
+        """FAIL before ERROR before what was not proven; a broken run is an ERROR even if everything else passed."""
+        broken = [Outcome.ERROR] if self.errors else []
+        return overall([*(verdict.outcome for verdict in self.verdicts), *broken])
+
+
+def run_campaign(
+    rig: Rig,
+    *,
+    budget: Budget = Budget(),
+    jobs: int | None = None,
+    run_dir: RunDirectory | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    sanitize: bool = False,
+    defect: int = 0,
+) -> Campaign:
+    """Play everything in the budget. Raises RigError, UsageError or FirmwareError when it cannot even begin."""
+    rig.read_all()
+    with Pool(rig, jobs=jobs, sanitize=sanitize, defect=defect) as pool:
+        return _Run(rig, budget, pool, run_dir, progress).run()
+
+
+class _Run:
+    """One campaign under way."""
+
+    def __init__(
+        self,
+        rig: Rig,
+        budget: Budget,
+        pool: Pool,
+        run_dir: RunDirectory | None,
+        progress: Callable[[Progress], None] | None,
+    ) -> None:
+        self._rig = rig
+        self._budget = budget
+        self._pool = pool
+        self._run_dir = run_dir
+        self._progress = progress
+        self._clock = WallClock()
+        self._start_ns = self._clock.now_ns()
+        self._tally = Tally([requirement.id for requirement in rig.requirements])
+        self._reference = reference_of(rig)
+        self._bounds = bounds_of(rig)
+        self._findings: list[Finding] = []
+
+    def run(self) -> Campaign:
+        """All phases, then the failures made small; what is finished when interrupted."""
+        interrupted = False
+        try:
+            for phase, total, scenarios in self._phases():
+                self._play(phase, total, scenarios)
+            self._search()
+            self._shrink_failures()
+        except KeyboardInterrupt:
+            interrupted = True
+        for witness in self._unshrunk():
+            self._found(witness.scenario, witness.verdict)
+        return Campaign(
+            rig=self._rig,
+            requirements=self._rig.requirements,
+            verdicts=self._tally.verdicts(),
+            worst=self._tally.worst(),
+            findings=tuple(self._findings),
+            errors=tuple(self._tally.errors),
+            cases=self._tally.cases,
+            seed=self._budget.seed,
+            duration_s=self._elapsed_s(),
+            interrupted=interrupted,
+        )
+
+    def _phases(self) -> Iterator[tuple[str, int, Iterable[Scenario]]]:
+        if self._budget.corpus:
+            corpus = self._corpus()
+            yield "corpus", len(corpus), corpus
+        if self._budget.grids:
+            scenarios = grids(self._rig.requirements, self._bounds, rig=self._reference)
+            yield "boundaries", len(scenarios), scenarios
+        count = self._budget.generated
+        if count:
+            yield "generated", count, generate(self._space(), self._budget.seed, count)
+
+    def _space(self) -> Space:
+        return space(self._rig.requirements, self._bounds, rig=self._reference)
+
+    def _corpus(self) -> list[Scenario]:
+        """Kept scenarios that this rig can play, wherever they were found."""
+        folders = [scenarios_folder()]
+        if self._run_dir is not None:
+            folders.append(self._run_dir.path.parent / FAILURES)
+        kept = [kept.scenario for folder in folders for kept in load_corpus(folder)]
+        return [
+            scenario.model_copy(update={"rig": self._reference})
+            for scenario in kept
+            if not scenario_problems(scenario, self._bounds)
+        ]
+
+    def _play(self, phase: str, total: int, scenarios: Iterable[Scenario]) -> None:
+        done = 0
+        self._report(phase, done, total)
+        for batch in self._pool.sums(scenarios):
+            batch.join_into(self._tally)
+            self._keep(phase, batch.lines)
+            done += len(batch.lines)
+            self._report(phase, done, total)
+
+    def _keep(self, phase: str, lines: Iterable[Mapping[str, Any]]) -> None:
+        if self._run_dir is not None:
+            for line in lines:
+                self._run_dir.append({"phase": phase, **line})
+
+    def _report(self, phase: str, done: int, total: int) -> None:
+        if self._progress is not None:
+            tally = self._tally
+            self._progress(Progress(phase, done, total, tally.failed, tally.error_count, self._elapsed_s()))
+
+    def _elapsed_s(self) -> float:
+        return (self._clock.now_ns() - self._start_ns) / NS_PER_S
+
+    def _search(self) -> None:
+        """Sequences by Hypothesis, until the budget is used up; a failure it has made small is known from then on."""
+        total = self._budget.sequences
+        if not total:
+            return
+        from harness.search.strategies import search  # noqa: PLC0415 - hypothesis is slow to import
+
+        watched = _Watched(self._pool, lambda case, done: self._watch(case, done, total))
+        known = {FailureKey(v.requirement, v.outcome) for v in self._tally.verdicts() if v.outcome is Outcome.FAIL}
+        known |= {FailureKey("", Outcome.ERROR)} if self._tally.errors else set()
+        while watched.done < total:
+            found = search(
+                watched,
+                self._space(),
+                n=total - watched.done,
+                seed=self._budget.seed,
+                clock=self._clock,
+                known=frozenset(known),
+                shrink_s=self._budget.shrink_s / 3.0 if self._budget.shrink else 0.0,
+            )
+            if found.case is None or found.key is None:
+                return
+            known.add(found.key)
+            self._tally.add(found.case)
+
+    def _watch(self, case: Case, done: int, total: int) -> None:
+        self._tally.add(case)
+        self._keep("sequences", [case_record(case)])
+        self._report("sequences", min(done, total), total)
+
+    def _unshrunk(self) -> Iterator[Witness]:
+        """The simplest failing scenario of each requirement that has no finding yet, and a run that broke off."""
+        have = {finding.requirement for finding in self._findings}
+        for requirement in self._rig.requirements:
+            failing_scenarios = self._tally.failing(requirement.id)
+            if failing_scenarios and requirement.id not in have:
+                yield failing_scenarios[0]
+        if self._tally.errors and "" not in have:
+            case = min(self._tally.errors, key=lambda broken: len(broken.scenario.action))
+            yield Witness(case.scenario, Verdict("", Outcome.ERROR, reason=case.error))
+
+    def _shrink_failures(self) -> None:
+        pending = list(self._unshrunk())
+        deadline_ns = self._clock.now_ns() + int(self._budget.shrink_s * NS_PER_S)
+        for done, witness in enumerate(pending):
+            self._report("shrinking", done, len(pending))
+            small = witness
+            if self._budget.shrink:
+                small = self._smaller(witness, deadline_ns, len(pending) - done)
+            self._found(small.scenario, small.verdict)
+        if pending:
+            self._report("shrinking", len(pending), len(pending))
+
+    def _smaller(self, witness: Witness, deadline_ns: int, left: int) -> Witness:
+        """The smallest scenario found in this failure's share of the time left."""
+        now_ns = self._clock.now_ns()
+        share_ns = now_ns + max(0, deadline_ns - now_ns) // left
+        key = FailureKey(witness.verdict.requirement, witness.verdict.outcome)
+        again = Reproduces(self._pool, key)
+        scenario = shrink(
+            witness.scenario, lambda candidate: self._clock.now_ns() < share_ns and again(candidate)
+        ).scenario
+        if scenario == witness.scenario:
+            return witness
+        case = self._pool.run(scenario)
+        verdict = next((v for v in case.verdicts if (v.requirement, v.outcome) == key), None)
+        broken = Verdict("", Outcome.ERROR, reason=case.error)
+        return Witness(scenario, verdict or broken) if key in failing(case) else witness
+
+    def _found(self, scenario: Scenario, verdict: Verdict) -> None:
+        """Keep a failure: in the run directory as evidence, and beside it for the next runs."""
+        path = None
+        if self._run_dir is not None:
+            key = FailureKey(verdict.requirement, verdict.outcome)
+            path = save_failure(scenario, self._run_dir.path / "scenarios", key=key)
+            save_failure(scenario, self._run_dir.path.parent / FAILURES, key=key)
+        self._findings.append(Finding(verdict.requirement, scenario, verdict, path, replay_command(path)))
+
+
+class _Watched:
+    """A runner that lets somebody see every case."""
+
+    def __init__(self, pool: Pool, seen: Callable[[Case, int], None]) -> None:
+        self._pool = pool
+        self._seen = seen
+        self.done = 0
+
+    def run(self, scenario: Scenario) -> Case:
+        """Play it and show it."""
+        case = self._pool.run(scenario)
+        self.done += 1
+        self._seen(case, self.done)
+        return case
+
+
+def reference_of(rig: Rig) -> str:
+    """How a scenario names this rig so that it is found again: by name if it is shipped, by its path otherwise."""
+    return rig.name if rig.path in {path.resolve() for path in shipped_rigs()} else str(rig.path)
+
+
+def replay_command(path: Path | None) -> str:
+    """The command that repeats a kept scenario, "" when it was not kept."""
+    import shlex  # noqa: PLC0415 - rare
+
+    return shlex.join(["bms-harness", "replay", str(path)]) if path is not None else ""

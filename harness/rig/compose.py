@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Puts the parts of a rig together into the configuration of the simulation kernel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.canbus.product import Location, RestbusMessage
+from harness.faults.check import Bounds, BusMessage
+from harness.kernel.config import (
+    BusConfig,
+    EnvironmentConfig,
+    Field,
+    FrameFlag,
+    KernelConfig,
+    Message,
+    Node,
+    PackConfig,
+    Value,
+)
+from harness.rig.cycle import load_profile
+
+if TYPE_CHECKING:
+    from harness.rig.file import Rig
+
+MAX_EVENTS = 256
+MAX_FAULTS = 128
+_SPREAD_LIMIT = 3.0  # standard deviations; beyond, a cell would not leave the factory
+_NODES = {"vehicle": Node.VEHICLE, "charger": Node.CHARGER, "tester": Node.TESTER}
+
+
+def bounds_of(rig: Rig) -> Bounds:
+    """What of the rig bounds the parameters of faults."""
+    file = rig.file
+    messages = tuple(BusMessage(message.name, message.node) for message in rig.profile.restbus)
+    return Bounds(n_cells=file.cells.series, n_temps=file.pack.temperature_sensors, messages=messages)
+
+
+def sensor_cells(n_cells: int, n_temps: int) -> NDArray[np.int32]:
+    """The cell, from 0, each temperature sensor sits on: evenly over the string, the first on the first cell."""
+    return (np.arange(n_temps) * n_cells // n_temps).astype(np.int32)
+
+
+def kernel_config(rig: Rig, *, max_events: int = MAX_EVENTS, max_faults: int = MAX_FAULTS) -> KernelConfig:
+    """Everything the kernel needs besides the firmware. The spread of the cells comes from the rig's seed."""
+    file = rig.file
+    sent, received = _fields(rig)
+    return KernelConfig(
+        seed=file.simulation.seed,
+        tick_us=file.simulation.tick_ms * 1000,
+        start_tick_ms=file.simulation.start_tick_ms,
+        variant=file.firmware.variant,
+        parameters=tuple(file.firmware.parameters.items()),
+        cell=rig.cell.model(file.cells.parallel),
+        pack=_pack(rig),
+        environment=_environment(rig),
+        bus=BusConfig(n_buses=file.bus.buses, bitrate=file.bus.bitrate, data_bitrate=file.bus.data_bitrate),
+        messages=tuple(_message(message) for message in rig.profile.restbus),
+        sent_fields=sent,
+        received_fields=received,
+        max_events=max_events,
+        max_faults=max_faults,
+    )
+
+
+def _pack(rig: Rig) -> PackConfig:
+    cells, pack = rig.file.cells, rig.file.pack
+    generator = np.random.default_rng(rig.file.simulation.seed)
+
+    def spread(sigma: float) -> NDArray[np.float64]:
+        draws = generator.standard_normal(cells.series).clip(-_SPREAD_LIMIT, _SPREAD_LIMIT)
+        return np.asarray(sigma * draws, np.float64)
+
+    capacity_ah = rig.cell.capacity_ah * cells.parallel
+    return PackConfig(
+        temp_cell=sensor_cells(cells.series, pack.temperature_sensors),
+        capacity_ah=capacity_ah * (1.0 + spread(cells.spread.capacity_pct / 100.0)),
+        r_scale=1.0 + spread(cells.spread.resistance_pct / 100.0),
+        soc=(cells.soc_pct / 100.0 + spread(cells.spread.soc_pct / 100.0)).clip(0.0, 1.0),
+        temp_degc=cells.temp_degc + spread(cells.spread.temp_k),
+        heat_capacity_j_per_k=rig.cell.heat_capacity_j_per_k * cells.parallel,
+        cooling_w_per_k=pack.cooling_w_per_k,
+        ambient_w_per_k=pack.ambient_w_per_k,
+        neighbour_w_per_k=pack.neighbour_w_per_k,
+        coolant_degc=pack.coolant_degc,
+        ambient_degc=pack.ambient_degc,
+        joint_ohm=pack.joint_ohm,
+        balancing_ohm=pack.balancing_ohm,
+        self_discharge_ohm=pack.self_discharge_ohm,
+        link_capacitance_f=pack.link_capacitance_f,
+        link_bleed_ohm=pack.link_bleed_ohm,
+        precharge_ohm=pack.precharge_ohm,
+        contactor_close_s=pack.contactor_close_s,
+        contactor_open_s=pack.contactor_open_s,
+        fuse_rated_a=pack.fuse_rated_a,
+        fuse_i2t_a2s=pack.fuse_i2t_a2s,
+        insulation_positive_ohm=pack.insulation_positive_ohm,
+        insulation_negative_ohm=pack.insulation_negative_ohm,
+        supply_v=pack.supply_v,
+        supply_min_v=pack.supply_min_v,
+    )
+
+
+def _environment(rig: Rig) -> EnvironmentConfig:
+    vehicle, charger = rig.file.vehicle, rig.file.charger
+    load_s, load_w = load_profile(rig.cycle, vehicle)
+    return EnvironmentConfig(
+        load_s=load_s,
+        load_w=load_w,
+        load_min_link_v=vehicle.min_link_v,
+        auxiliary_w=vehicle.auxiliary_w,
+        limit_lag_s=vehicle.limit_lag_s,
+        limit_timeout_s=vehicle.limit_timeout_s,
+        charger_max_a=charger.max_a,
+        charger_max_v=charger.max_v,
+        charger_slope_a_per_s=charger.slope_a_per_s,
+    )
+
+
+def _message(message: RestbusMessage) -> Message:
+    checksum = message.checksum
+    return Message(
+        id=message.id,
+        flags=FrameFlag.EXTENDED if message.extended else FrameFlag(0),
+        bus=0,
+        node=_NODES[message.node],
+        length=message.length,
+        period_us=message.period_ms * 1000,
+        offset_us=message.offset_ms * 1000,
+        payload=message.payload,
+        counter_start_bit=message.counter_start_bit,
+        counter_length=message.counter_length,
+        counter_max=message.counter_max,
+        crc_byte=message.crc_byte,
+        crc_polynomial=checksum.polynomial if checksum else 0,
+        crc_initial=checksum.initial if checksum else 0,
+        crc_final_xor=checksum.final_xor if checksum else 0,
+        crc_data_id=(checksum.data_id or 0) if checksum else 0,
+        requires_plug=message.requires_plug,
+    )
+
+
+def _fields(rig: Rig) -> tuple[tuple[Field, ...], tuple[Field, ...]]:
+    sent = tuple(
+        _field(place, Value[name.upper()], index)
+        for index, message in enumerate(rig.profile.restbus)
+        for name, place in message.dynamic.items()
+    )
+    received = tuple(_field(place, Value[name.upper()], 0) for name, place in rig.profile.environment.items())
+    return sent, received
+
+
+def _field(place: Location, value: Value, message: int) -> Field:
+    low, high = place.match or (0, 0)
+    return Field(
+        value=value,
+        message=message,
+        id=place.id,
+        extended=place.extended,
+        bus=0,
+        big_endian=place.big_endian,
+        is_signed=place.signed,
+        start_bit=place.start_bit,
+        length=place.length,
+        scale=place.scale,
+        offset=place.offset,
+        match_min=low,
+        match_max=high,
+    )

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a worker process can be asked for: one scenario with its case, or a batch of which only the sum comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, Self, TypeVar
+
+from harness.rig.records import case_record
+from harness.rig.tally import Tally
+from harness.rig.wire import case_from_wire, case_to_wire, scenario_from_wire, scenario_to_wire
+from harness.scenario import Scenario
+from harness.search.runner import Case, Runner
+from harness.verdict import Outcome, Verdict
+
+Answer_co = TypeVar("Answer_co", covariant=True)
+
+
+class Job(Protocol, Generic[Answer_co]):
+    """Work for one worker, and how to read what comes back."""
+
+    def message(self) -> Mapping[str, Any]:
+        """What the worker is told."""
+        ...
+
+    def answer(self, data: Mapping[str, Any], requirements: Sequence[str]) -> Answer_co:
+        """What the worker said."""
+        ...
+
+    def broken(self, cause: str, requirements: Sequence[str]) -> Answer_co:
+        """What stands instead when it took the worker down and is not to be split."""
+        ...
+
+    def parts(self) -> Sequence[Self]:
+        """Smaller jobs to find out what took the worker down; none when it is the smallest."""
+        ...
+
+
+def errored(scenario: Scenario, requirements: Sequence[str], error: str) -> Case:
+    """A case that ended before it could be judged: never a pass."""
+    verdicts = tuple(Verdict(name, Outcome.ERROR, reason=error) for name in requirements)
+    return Case(scenario=scenario, verdicts=verdicts, error=error)
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioJob:
+    """One scenario; the answer is its case."""
+
+    scenario: Scenario
+
+    def message(self) -> Mapping[str, Any]:
+        """See Job."""
+        return {"scenario": scenario_to_wire(self.scenario)}
+
+    def answer(self, data: Mapping[str, Any], requirements: Sequence[str]) -> Case:
+        """See Job."""
+        return case_from_wire(data, self.scenario, requirements)
+
+    def broken(self, cause: str, requirements: Sequence[str]) -> Case:
+        """See Job."""
+        return errored(self.scenario, requirements, cause)
+
+    def parts(self) -> Sequence[Self]:
+        """See Job."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """The sum over some scenarios: what `Tally.join` takes, and a line of results.jsonl for each."""
+
+    scenarios: tuple[Scenario, ...]
+    tally: Mapping[str, Any]
+    lines: tuple[Mapping[str, Any], ...]
+
+    def join_into(self, total: Tally) -> None:
+        """Add it to the tally of what came before."""
+        total.join(self.tally, self.scenarios.__getitem__)
+
+
+@dataclass(frozen=True, slots=True)
+class BatchJob:
+    """Some scenarios; the answer is their sum."""
+
+    scenarios: tuple[Scenario, ...]
+
+    def message(self) -> Mapping[str, Any]:
+        """See Job."""
+        return {"batch": [scenario_to_wire(scenario) for scenario in self.scenarios]}
+
+    def answer(self, data: Mapping[str, Any], requirements: Sequence[str]) -> Batch:
+        """See Job."""
+        del requirements
+        return Batch(self.scenarios, data["tally"], tuple(data["lines"]))
+
+    def broken(self, cause: str, requirements: Sequence[str]) -> Batch:
+        """See Job."""
+        cases = [errored(scenario, requirements, cause) for scenario in self.scenarios]
+        return self.answer(sum_of(cases, requirements), requirements)
+
+    def parts(self) -> Sequence[Self]:
+        """See Job."""
+        return [type(self)((scenario,)) for scenario in self.scenarios] if len(self.scenarios) > 1 else ()
+
+
+def perform(message: Mapping[str, Any], runner: Runner, requirements: Sequence[str]) -> Mapping[str, Any]:
+    """The worker's side: do what a message asks for."""
+    if "scenario" in message:
+        return case_to_wire(runner.run(scenario_from_wire(message["scenario"])))
+    return sum_of([runner.run(scenario_from_wire(data)) for data in message["batch"]], requirements)
+
+
+def sum_of(cases: Sequence[Case], requirements: Sequence[str]) -> dict[str, Any]:
+    """The answer to a batch."""
+    tally = Tally(requirements)
+    numbers: dict[int, int] = {}
+    for number, case in enumerate(cases):
+        tally.add(case)
+        numbers[id(case.scenario)] = number  # by identity: equal scenarios may stand in one batch
+    return {
+        "tally": tally.to_wire(lambda scenario: numbers[id(scenario)]),
+        "lines": [case_record(case) for case in cases],
+    }

@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A booted rig: plays scenarios from checkpoints of its start states and judges them.
+
+    with Session(load_rig(path)) as session:
+        run = session.run(scenario)
+
+A scenario is one call of the kernel. Times of traces, frames and verdicts count from the scenario's start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from harness import __version__
+from harness.canbus.profile import Profile
+from harness.clock import NS_PER_S, WallClock
+from harness.errors import FirmwareError
+from harness.faults.check import Bounds
+from harness.firmware.builder import BuildOptions, build_firmware, build_kernel
+from harness.observation import Observation
+from harness.requirements.judge import judge_all
+from harness.requirements.model import Requirement
+from harness.rig.compose import bounds_of, kernel_config
+from harness.rig.file import Rig
+from harness.rig.machine import Machine
+from harness.rig.plan import Planner
+from harness.rig.recording import FRAME_JITTER_S, Recorder
+from harness.rig.starts import StartStates
+from harness.scenario import Scenario
+from harness.trace import Trace
+from harness.verdict import Outcome, Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One scenario played and judged. `error` is "" or says what ended it early; `seconds` is the wall-clock time."""
+
+    scenario: Scenario
+    trace: Trace
+    observation: Observation
+    verdicts: tuple[Verdict, ...]
+    error: str
+    seconds: float
+
+
+class Session:
+    """A rig with its firmware loaded. A context manager; not shared between threads.
+
+    Raises RigError for files that are wrong, UsageError for a defect the firmware does not have, FirmwareError when
+    it does not build, load or boot.
+    """
+
+    def __init__(self, rig: Rig, *, sanitize: bool = False, defect: int = 0) -> None:
+        rig.read_all()
+        self.rig = rig
+        self._clock = WallClock()
+        kernel, firmware = build_libraries(rig, sanitize=sanitize)
+        self._machine = Machine(kernel, firmware, kernel_config(rig), defect=defect)
+        self._planner = Planner(rig.profile, self.bounds)
+        self._recorder = Recorder(self._machine, rig, _header(rig, self._machine))
+        self._starts = StartStates(self._machine, self._planner, self._recorder, rig)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Unload the firmware. Traces of runs that were kept stay valid."""
+        self._machine.close()
+
+    @property
+    def requirements(self) -> tuple[Requirement, ...]:
+        """The requirements every run is judged by, in the order of its verdicts."""
+        return self.rig.requirements
+
+    @property
+    def profile(self) -> Profile:
+        """What the signals on the bus mean."""
+        return self.rig.profile
+
+    @property
+    def bounds(self) -> Bounds:
+        """What of the rig bounds the parameters of faults."""
+        return bounds_of(self.rig)
+
+    def run(self, scenario: Scenario, *, keep: bool = True) -> Run:
+        """Play and judge one scenario. With keep=False its arrays are overwritten by the next run.
+
+        Raises RigError when the scenario is wrong. A firmware that fails is a Run with an error and ERROR verdicts.
+        """
+        start_ns = self._clock.now_ns()
+        try:
+            start = self._starts.restore(scenario.start)
+        except FirmwareError as error:
+            return self._broken(scenario, str(error), start_ns)
+        plan = self._planner.plan(scenario, start.t_ns, requested=start.requested)
+        trace = self._recorder.play(scenario, plan, start.t_ns, keep=keep)
+        observation = self.observe(trace)
+        if trace.error:
+            self._machine.reload()
+            self._starts.forget()
+            verdicts = self._errored(trace.error)
+        else:
+            verdicts = judge_all(self.requirements, observation)
+        return Run(scenario, trace, observation, verdicts, trace.error, self._since(start_ns))
+
+    def observe(self, trace: Trace) -> Observation:
+        """What judges may look at, of a trace of this rig."""
+        return self._recorder.observe(trace)
+
+    def _broken(self, scenario: Scenario, error: str, start_ns: int) -> Run:
+        """The start state could not be reached: nothing was recorded."""
+        self._machine.reload()
+        self._starts.forget()
+        trace = self._recorder.nothing(scenario, error)
+        verdicts = self._errored(error)
+        return Run(scenario, trace, self.observe(trace), verdicts, error, self._since(start_ns))
+
+    def _errored(self, error: str) -> tuple[Verdict, ...]:
+        """Nothing can be said of a run that broke off: never a pass."""
+        return tuple(Verdict(requirement.id, Outcome.ERROR, reason=error) for requirement in self.requirements)
+
+    def _since(self, start_ns: int) -> float:
+        return (self._clock.now_ns() - start_ns) / NS_PER_S
+
+
+def build_libraries(rig: Rig, *, sanitize: bool = False) -> tuple[Path, Path]:
+    """Kernel and firmware of a rig, built if needed. Raises FirmwareError with the compiler's output."""
+    firmware = build_firmware(
+        rig.sources, rig.include, BuildOptions(sanitize=sanitize, defines=rig.file.firmware.defines)
+    )
+    return build_kernel(), firmware
+
+
+def _header(rig: Rig, machine: Machine) -> dict[str, Any]:
+    """What every trace of a session carries; enough to judge it again without the rig."""
+    tick_s = rig.file.simulation.tick_ms / 1000.0
+    return {
+        "rig": rig.name,
+        "harness": __version__,
+        "tick_s": tick_s,
+        "timing_s": tick_s + FRAME_JITTER_S,
+        "boot_s": rig.file.firmware.boot_s,
+        "rig_seed": rig.file.simulation.seed,
+        "rig_sha256": rig.sha256,
+        "dbc_sha256": rig.profile.database.sha256,
+        "firmware_sha256": machine.firmware.digest,
+        "kernel": machine.kernel_path.stem,
+    }

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker process: `python -m harness.rig.worker REQUEST`, started by `harness.rig.process` only.
+
+Reads jobs, one a line, from standard input and writes answers to what was standard output; anything firmware
+prints goes to standard error. Ends when its input ends, so that no worker outlives its parent.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import IO
+
+from harness.errors import HarnessError, RigError
+from harness.rig import load_rig
+from harness.rig.wire import from_line, to_line
+
+
+def main() -> None:
+    """Make the session, say ready, play until the input ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    with _own_output() as output:
+        try:
+            _serve(from_line(sys.argv[1].encode()), output)
+        except RigError as error:
+            problems = [[p.file, p.line, p.key, p.found, p.allowed] for p in error.problems]
+            output.write(to_line({"fatal": "RigError", "text": str(error), "problems": problems}))
+        except HarnessError as error:
+            output.write(to_line({"fatal": type(error).__name__, "text": str(error)}))
+
+
+def _serve(request: dict[str, object], output: IO[bytes]) -> None:
+    from harness.rig.jobs import perform  # noqa: PLC0415 - after the output is safe
+    from harness.rig.session import Session  # noqa: PLC0415 - see above
+    from harness.rig.workers import LocalRunner  # noqa: PLC0415 - see above
+
+    rig = load_rig(Path(str(request["rig"])))
+    defect = request["defect"]
+    assert isinstance(defect, int)
+    with Session(rig, sanitize=bool(request["sanitize"]), defect=defect) as session:
+        requirements = [requirement.id for requirement in session.requirements]
+        runner = LocalRunner(session)
+        output.write(to_line({"ready": requirements}))
+        for line in sys.stdin.buffer:
+            output.write(to_line({"answer": perform(from_line(line), runner, requirements)}))
+
+
+def _own_output() -> IO[bytes]:
+    """The pipe to the parent under another number; number 1 becomes standard error."""
+    output = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    return output
+
+
+if __name__ == "__main__":
+    main()
