@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What several commands share: the --json switch, durations, the way out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, NoReturn, TypeVar
+
+import click
+
+from harness.verdict import EXIT_CODES, Outcome
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+_UNITS_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
+
+
+class Duration(click.ParamType[float]):
+    """A time such as 2s, 500ms, 1.5min or a plain number of seconds; never negative."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Seconds."""
+        if isinstance(value, (int, float)):
+            return float(value)
+        text = str(value).strip()
+        for unit in sorted(_UNITS_S, key=len, reverse=True):
+            if text.endswith(unit):
+                number, factor = text[: -len(unit)], _UNITS_S[unit]
+                break
+        else:
+            number, factor = text, 1.0
+        try:
+            seconds = float(number) * factor
+        except ValueError:
+            seconds = -1.0
+        if not 0.0 <= seconds < 1e6:  # noqa: PLR2004 - eleven days
+            self.fail(f"'{text}' is not a time; allowed: a number with ms, s, min or h, e.g. 2s or 500ms", param, ctx)
+        return seconds
+
+
+def json_option(command: Command) -> Command:
+    """The --json switch every command has."""
+    return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")(
+        command
+    )
+
+
+def emit(document: object) -> None:
+    """The one JSON document of a command."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def leave(outcome: Outcome) -> NoReturn:
+    """End with the exit code of an outcome."""
+    sys.exit(EXIT_CODES[outcome])
+
+
+def shell_quote(*words: str) -> str:
+    """A command line as it can be pasted."""
+    import shlex  # noqa: PLC0415 - only to print
+
+    return shlex.join(words)

@@ -1,0 +1,164 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands that only tell: faults, rigs, requirements, schema."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+import click
+
+from harness.cli.common import emit, json_option
+from harness.errors import UsageError
+from harness.faults.model import TIMING, FaultKind, Parameter
+
+
+@click.command()
+@click.argument("kind", required=False)
+@json_option
+def faults(kind: str | None, *, as_json: bool) -> None:
+    """List the fault catalogue, or explain one KIND with its parameters, units and ranges."""
+    from harness.faults.catalogue import CATALOGUE  # noqa: PLC0415 - not needed for --help
+
+    chosen = CATALOGUE if kind is None else (_named(kind, CATALOGUE),)
+    if as_json:
+        emit({"faults": [_fault_json(entry) for entry in chosen]})
+    elif kind is None:
+        _print_catalogue(chosen)
+    else:
+        _print_kind(chosen[0])
+
+
+def _named(kind: str, catalogue: Sequence[FaultKind]) -> FaultKind:
+    names = [entry.kind for entry in catalogue]
+    if kind not in names:
+        near = difflib.get_close_matches(kind, names, n=3)
+        hint = f"did you mean {', '.join(near)}? " if near else ""
+        raise UsageError(f"no fault '{kind}'; {hint}'bms-harness faults' lists all {len(names)}")
+    return catalogue[names.index(kind)]
+
+
+def _fault_json(entry: FaultKind) -> dict[str, object]:
+    return {
+        "kind": entry.kind,
+        "class": entry.fault_class.value,
+        "title": entry.title,
+        "where": entry.where.value,
+        "source": entry.source,
+        "virtual": entry.virtual,
+        "bench": entry.bench,
+        "masks": list(entry.masks),
+        "parameters": [_parameter_json(parameter) for parameter in entry.parameters],
+    }
+
+
+def _parameter_json(parameter: Parameter) -> dict[str, object]:
+    return {
+        "name": parameter.name,
+        "unit": parameter.unit,
+        "min": parameter.minimum,
+        "max": parameter.maximum,
+        "default": parameter.default,
+        "choices": list(parameter.choices),
+        "meaning": parameter.meaning,
+    }
+
+
+def _print_catalogue(entries: Sequence[FaultKind]) -> None:
+    from rich.markup import escape  # noqa: PLC0415 - not needed for --json
+    from rich.table import Table  # noqa: PLC0415 - see above
+
+    from harness.report.terminal import make_console  # noqa: PLC0415 - see above
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("class", "fault", "acts on", "parameters", "what it is"):
+        table.add_column(heading, no_wrap=heading in {"class", "fault", "acts on"})
+    last = ""
+    for entry in entries:
+        group = entry.fault_class.value
+        words = ", ".join(f"{p.name} [{p.unit}]" if p.unit else p.name for p in entry.parameters)
+        table.add_row(group if group != last else "", entry.kind, entry.where.value, escape(words), entry.title)
+        last = group
+    console = make_console()
+    console.print(table)
+    console.print(
+        f"\n{len(entries)} kinds. 'bms-harness faults KIND' gives ranges; all take the time options of 'inject'."
+    )
+
+
+def _print_kind(entry: FaultKind) -> None:
+    from rich.table import Table  # noqa: PLC0415 - not needed for --json
+
+    from harness.report.terminal import make_console  # noqa: PLC0415 - see above
+
+    console = make_console()
+    console.print(f"[bold]{entry.kind}[/bold]: {entry.title}")
+    console.print(f"class {entry.fault_class.value}; acts on {entry.where.value}; source: {entry.source}")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("parameter", "unit", "allowed", "default", "meaning"):
+        table.add_column(heading)
+    for parameter in (*entry.parameters, *TIMING):
+        default = "" if parameter.default is None else str(parameter.default)
+        table.add_row(parameter.name, parameter.unit, allowed_text(parameter), default, parameter.meaning)
+    console.print(table)
+
+
+def allowed_text(parameter: Parameter) -> str:
+    """The legal range of a parameter as printed, e.g. "0 to 6", "1 to the rig's last one | all"."""
+    parts = list(parameter.choices)
+    if parameter.minimum is not None or parameter.role == "index":
+        low = 1.0 if parameter.minimum is None else parameter.minimum
+        high = "the rig's last one" if parameter.maximum is None else f"{parameter.maximum:g}"
+        parts.insert(0, f"{low:g} to {high}")
+    return " | ".join(parts)
+
+
+@click.command()
+@json_option
+def rigs(*, as_json: bool) -> None:
+    """List the rigs that come with the harness."""
+    from harness.rig import load_rig, shipped_rigs  # noqa: PLC0415 - not needed for --help
+
+    known = [(path.stem, path, load_rig(path).title) for path in shipped_rigs()]
+    if as_json:
+        emit({"rigs": [{"name": name, "path": str(path), "title": title} for name, path, title in known]})
+        return
+    width = max(len(name) for name, _, _ in known)
+    for name, path, title in known:
+        click.echo(f"{name:<{width}}  {title}\n{'':<{width}}  {path}")
+
+
+@click.command()
+@click.argument("rig")
+@json_option
+def requirements(rig: str, *, as_json: bool) -> None:
+    """List the requirements of RIG."""
+    from harness.report.shapes import requirements_json  # noqa: PLC0415 - not needed for --help
+    from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
+
+    loaded = load_rig(find_rig(rig))
+    if as_json:
+        emit(requirements_json(loaded.requirements))
+        return
+    from rich.table import Table  # noqa: PLC0415 - not needed for --json
+
+    from harness.report.terminal import make_console  # noqa: PLC0415 - see above
+
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("requirement", "kind", "title", "source"):
+        table.add_column(heading, no_wrap=heading in {"requirement", "kind"})
+    for requirement in loaded.requirements:
+        mark = " (assumption)" if requirement.assumption else ""
+        table.add_row(requirement.id, requirement.kind, requirement.title, "; ".join(requirement.source) + mark)
+    console = make_console()
+    console.print(table)
+    console.print(f"\n{len(loaded.requirements)} requirements of {loaded.name}.")
+
+
+@click.command()
+@click.argument("kind", type=click.Choice(["rig", "requirements", "scenario", "profile", "cell", "cycle"]))
+def schema(kind: str) -> None:
+    """Print the JSON Schema of a file KIND, for editors (e.g. '#:schema' lines of TOML tools)."""
+    from harness.rig.schemas import schema_of  # noqa: PLC0415 - pydantic is not needed for --help
+
+    emit(schema_of(kind))

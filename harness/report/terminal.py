@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Tables for a terminal. Everything goes through one rich Console, which knows width and colour."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from harness.report.text import margin_text
+from harness.report.timeline import Entry
+from harness.requirements.model import Requirement
+from harness.verdict import Outcome, Verdict
+
+WIDTH_OF_A_FILE = 140  # columns, where the output is no terminal that knows its width
+
+COLOURS: Mapping[Outcome, str] = {
+    Outcome.PASS: "green",
+    Outcome.FAIL: "bold red",
+    Outcome.ERROR: "bold magenta",
+    Outcome.INCONCLUSIVE: "yellow",
+    Outcome.NOT_EXERCISED: "dim",
+}
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """The console of a command; wide enough for every table when the output goes to a file or a pipe."""
+    console = Console(stderr=stderr)
+    return console if console.is_terminal else Console(stderr=stderr, width=WIDTH_OF_A_FILE)
+
+
+def outcome_text(outcome: Outcome) -> Text:
+    """The outcome in its colour."""
+    return Text(outcome.value, style=COLOURS[outcome])
+
+
+def verdict_table(requirements: Sequence[Requirement], verdicts: Mapping[str, Verdict]) -> Table:
+    """Requirement, verdict, worst margin, times exercised."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("requirement", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("worst margin", justify="right", no_wrap=True)
+    table.add_column("must", justify="right")
+    table.add_column("must not", justify="right")
+    table.add_column("title", overflow="ellipsis", no_wrap=True)
+    for requirement in requirements:
+        verdict = verdicts[requirement.id]
+        table.add_row(
+            requirement.id,
+            outcome_text(verdict.outcome),
+            margin_text(verdict.margin),
+            str(verdict.exercised.must),
+            str(verdict.exercised.must_not),
+            requirement.title,
+        )
+    return table
+
+
+def print_reasons(console: Console, verdicts: Iterable[Verdict]) -> None:
+    """One line for each verdict that is worse than a pass and says why."""
+    for verdict in verdicts:
+        if verdict.outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE):
+            at = "" if verdict.at_s is None else f" at {verdict.at_s:.3f} s"
+            console.print(
+                Text(
+                    f"{verdict.outcome.value} {verdict.requirement}{at}: {verdict.reason}",
+                    style=COLOURS[verdict.outcome],
+                )
+            )
+
+
+def timeline_table(entries: Sequence[Entry], origin_s: float) -> Table:
+    """The reaction, line by line, with the time since the fault."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("t [s]", justify="right")
+    table.add_column("since fault [s]", justify="right")
+    table.add_column("event")
+    table.add_column("budget")
+    for entry in entries:
+        since = entry.t_s - origin_s
+        style = {True: "green", False: "bold red", None: ""}[entry.within]
+        table.add_row(
+            f"{entry.t_s:.3f}", f"{since:+.3f}" if since >= 0 else "", entry.event, Text(entry.budget, style=style)
+        )
+    return table
