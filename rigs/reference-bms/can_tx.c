@@ -26,7 +26,13 @@ enum {
     ID_ALARMS = 0x107
 };
 
-enum { DATA_ID_STATE = 0x01, DATA_ID_LIMITS = 0x04, DATA_ID_FAULTS = 0x05, DATA_ID_WARNINGS = 0x06, DATA_ID_ALARMS = 0x07 };
+enum {
+    DATA_ID_STATE = 0x01,
+    DATA_ID_LIMITS = 0x04,
+    DATA_ID_FAULTS = 0x05,
+    DATA_ID_WARNINGS = 0x06,
+    DATA_ID_ALARMS = 0x07
+};
 
 #define FLAGS_SHIFT 16U
 #define ANY_LATCHED_SHIFT 45U
@@ -94,7 +100,8 @@ static void send_limits(void) {
 }
 
 static void send_faults(void) {
-    const uint64_t word = ((uint64_t)faults_active() << FLAGS_SHIFT) | can_flag(faults_latched() != 0U, ANY_LATCHED_SHIFT);
+    const uint64_t word =
+        ((uint64_t)faults_active() << FLAGS_SHIFT) | can_flag(faults_latched() != 0U, ANY_LATCHED_SHIFT);
     can_queue_put_protected(ID_FAULTS, DATA_ID_FAULTS, &tx.counter_faults, word);
 }
 

@@ -47,10 +47,7 @@ void faults_update(uint32_t causes, bool reset) {
     const uint32_t present = causes | faults.raised;
     const uint32_t latched_before = faults.latched;
     faults.raised = 0U;
-    if (reset) {
-        faults.latched &= causes;
-    }
-    faults.latched |= present & FAULTS_LATCHING;
+    faults.latched = (reset ? 0U : faults.latched) | (present & FAULTS_LATCHING);
     const uint32_t active = present | faults.latched;
     const uint32_t fresh = active & ~faults.active;
     faults.active = active;

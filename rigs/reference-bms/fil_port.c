@@ -53,8 +53,8 @@ static int set_parameter(const fil_parameter *given) {
         return refuse(__LINE__, "unknown parameter ", given->name);
     }
     if (result == PARAM_OUT_OF_RANGE) {
-        (void)snprintf(port.error, sizeof port.error, "%s:%d: parameter %s = %ld, allowed %ld to %ld", __FILE__, __LINE__,
-                       entry->name, (long)given->value, (long)entry->least, (long)entry->greatest);
+        (void)snprintf(port.error, sizeof port.error, "%s:%d: parameter %s = %ld, allowed %ld to %ld", __FILE__,
+                       __LINE__, entry->name, (long)given->value, (long)entry->least, (long)entry->greatest);
         return -1;
     }
     return 0;

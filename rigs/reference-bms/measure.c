@@ -141,24 +141,27 @@ bool measure_temp_valid(const bms_inputs *inputs, uint32_t index) {
 }
 
 static void measure_temps(const bms_inputs *inputs) {
+    const int32_t *temp_mdegc = inputs->temp_mdegc;
+    const uint8_t *flags = inputs->temp_flags;
     const int32_t least = params->temp_valid_min_mdegc;
     const int32_t greatest = params->temp_valid_max_mdegc;
+    const uint32_t count = state.n_temps;
     int32_t highest = INT32_MIN;
     int32_t lowest = INT32_MAX;
     int32_t valid = 0;
-    for (uint32_t i = 0U; i < state.n_temps; i++) {
-        const int32_t value = inputs->temp_mdegc[i];
-        const int32_t usable = (int32_t)(inputs->temp_flags[i] & (uint8_t)IO_VALID) & (int32_t)(value >= least) &
-                               (int32_t)(value <= greatest);
-        highest = bms_max(highest, (usable != 0) ? value : INT32_MIN);
-        lowest = bms_min(lowest, (usable != 0) ? value : INT32_MAX);
-        valid += usable;
+    for (uint32_t i = 0U; i < count; i++) {
+        const int32_t flagged = -(int32_t)(flags[i] & (uint8_t)IO_VALID); /* all bits or none */
+        const int32_t reading = (temp_mdegc[i] & flagged) | (INT32_MAX & ~flagged);
+        const int32_t inside = (bms_clamp(reading, least, greatest) == reading) ? -1 : 0;
+        highest = bms_max(highest, (reading & inside) | (INT32_MIN & ~inside));
+        lowest = bms_min(lowest, (reading & inside) | (INT32_MAX & ~inside));
+        valid -= inside;
     }
     const bool some = valid > 0;
     put_if(some, Q_TEMP_MAX_MDEGC, highest);
     put_if(some, Q_TEMP_MIN_MDEGC, lowest);
     put_if(some, Q_TEMP_SPREAD_MK, some ? (highest - lowest) : 0);
-    measure_put(Q_TEMPS_INVALID, (int32_t)state.n_temps - valid);
+    measure_put(Q_TEMPS_INVALID, (int32_t)count - valid);
 }
 
 /* The cross check is there to find a bad pack voltage, so the validity flag of the pack voltage does not suspend it. */

@@ -36,7 +36,13 @@ enum {
 #define TIER_BIT(id) ((uint32_t)1U << (uint32_t)(id))
 
 /* When a protection watches. Outside, its pending times are cleared; active tiers go on and may release. */
-enum { WATCH_ALWAYS = 0x01, WATCH_CHARGING = 0x02, WATCH_NOT_CHARGING = 0x04, WATCH_DRIVING = 0x08, WATCH_CHARGE = 0x10 };
+enum {
+    WATCH_ALWAYS = 0x01,
+    WATCH_CHARGING = 0x02,     /* current says so */
+    WATCH_NOT_CHARGING = 0x04, /* discharging or at rest */
+    WATCH_DRIVING = 0x08,      /* states precharge and drive */
+    WATCH_CHARGE = 0x10        /* state charge */
+};
 
 /* One line of the table. Limits, times, hysteresis are positions in the parameter block. */
 enum { RULE_WARNING = 0, RULE_ALARM, RULE_TRIP, RULE_TIERS };

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,7 +15,7 @@ import cffi
 import numpy as np
 import pytest
 
-from harness.firmware.builder import build_firmware, port_folder
+from harness.firmware.builder import BuildOptions, build_firmware, port_folder
 
 ROOT = Path(__file__).parents[3]
 SOURCES = ROOT / "rigs" / "reference-bms"
@@ -282,7 +283,8 @@ def declarations() -> str:
 def library() -> tuple[Any, Any]:
     ffi = cffi.FFI()
     ffi.cdef(declarations())
-    return ffi, ffi.dlopen(str(build_firmware(sorted(SOURCES.glob("*.c")), [SOURCES])))
+    options = BuildOptions(sanitize="BMS_TEST_SANITIZE" in os.environ)  # set by test_reference_sanitizer for its child
+    return ffi, ffi.dlopen(str(build_firmware(sorted(SOURCES.glob("*.c")), [SOURCES], options)))
 
 
 @pytest.fixture(scope="session")

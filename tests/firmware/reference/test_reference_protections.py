@@ -341,6 +341,15 @@ def test_the_cell_sum_is_not_compared_while_a_cell_is_invalid(make_bms: MakeBms)
     assert "VoltagePlausibility" not in bms.active()
 
 
+def test_an_open_wire_is_not_also_an_invalid_cell(make_bms: MakeBms) -> None:
+    bms = make_bms().boot()
+    bms.cell_flags[3:5] = OPEN_WIRE
+    bms.run(3.0)
+    assert bms.active() == {"OpenSenseWire"}
+    assert bms.signal("BMS_Sensors", "CellsOpenWire") == 2
+    assert bms.signal("BMS_Sensors", "CellsInvalid") == 0
+
+
 def test_negative_readings_are_low_not_high(make_bms: MakeBms) -> None:
     bms = make_bms().boot()
     bms.cell_uv[5] = -100_000
