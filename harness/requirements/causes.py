@@ -11,12 +11,13 @@ import numpy as np
 from harness.requirements.conditions import all_hold, past
 from harness.requirements.evidence import Series
 from harness.requirements.flags import FlagRun
-from harness.requirements.intervals import Run, Runs, bridged, intersect, mask_at, merged, runs_where
+from harness.requirements.intervals import NEVER, Run, Runs, bridged, intersect, mask_at, merged, runs_where
 from harness.requirements.model import Trip
 from harness.requirements.record import TIME_EPSILON_S, Record
 
 _NEAR_ACCURACIES = 10.0
 _NEAR_SHARE = 0.02
+_ROUNDING = 1e-9  # the extremes only sort out what is clearly far; the samples decide
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,10 @@ def _causes(record: Record, requirement: Trip) -> Causes | None:
 
 
 def _past(record: Record, series: Series, requirement: Trip, accuracy: float, *, sure: bool) -> Runs:
+    lowest, highest = record.extremes(requirement.side, requirement.quantity)
+    closest = distance_to_limit(requirement, highest if requirement.above is not None else lowest)
+    if closest > (-accuracy if sure else accuracy) + _ROUNDING:
+        return NEVER
     mask = past(series.value, above=requirement.above, below=requirement.below, accuracy=accuracy, sure=sure)
     return runs_where(series.t_s, mask, record.end_s)
 
@@ -112,14 +117,15 @@ def explains(record: Record, requirement: Trip, causes: Causes, flag: FlagRun) -
     """Whether a flag may have been set because of this requirement: a possible cause had lasted long enough."""
     confirm_s = requirement.confirm_s[0] - record.slack_s
     latest_s = requirement.flag_within_s + record.slack_s
-    for seen_s in (flag.start_s, flag.power_off_s):
-        if seen_s is None:
-            continue
-        for run in causes.possible:
-            confirmed_s = run.start_s + confirm_s
-            if confirmed_s <= seen_s and confirmed_s <= run.end_s and seen_s - latest_s <= run.end_s:
-                return True
-    return False
+    # What it confirmed while booting, or just before power was lost, shows only in the first message after booting.
+    windows = [(min(flag.start_s - latest_s, flag.start_s if flag.booted_s is None else flag.booted_s), flag.start_s)]
+    if flag.power_off_s is not None:
+        windows.append((flag.power_off_s - latest_s, flag.power_off_s))
+    return any(
+        run.start_s + confirm_s <= min(seen_s, run.end_s) and since_s <= run.end_s
+        for since_s, seen_s in windows
+        for run in causes.possible
+    )
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -18,14 +18,15 @@ class FlagRun:
 
     `start_s` and `end_s` are the times of the first message that showed it set and of the first that showed it
     clear again (inf: still set at the end). `inherited`: it may stem from before the record. `power_off_s`: the
-    controller lost power between the last message without and the first with the flag. `over_power_cycle`: it did
-    so between the last message with and the first without.
+    controller lost power between the last message without and the first with the flag; `booted_s`: it came on again
+    between them. `over_power_cycle`: it did so between the last message with and the first without.
     """
 
     start_s: float
     end_s: float = math.inf
     inherited: bool = False
     power_off_s: float | None = None
+    booted_s: float | None = None
     over_power_cycle: bool = False
 
     @property
@@ -60,6 +61,7 @@ def _flag_runs(record: Record, flag: str, *, latched: bool) -> tuple[FlagRun, ..
                 end_s=float(t_s[fall]) if fall is not None else math.inf,
                 inherited=not rise and (latched or not any(on_s <= start_s for on_s in record.power_ons())),
                 power_off_s=_last_between(offs, before_s, start_s),
+                booted_s=_last_between(record.power_ons(), before_s, start_s),
                 over_power_cycle=fall is not None
                 and _last_between(record.power_ons(), float(t_s[fall - 1]), float(t_s[fall])) is not None,
             )

@@ -39,7 +39,7 @@ def runs_where(t_s: Times, mask: Mask, end_s: float) -> Runs:
     """The runs in which a sampled condition holds; sample i counts until sample i + 1, the last until `end_s`."""
     if not np.count_nonzero(mask):
         return NEVER
-    flips = np.flatnonzero(mask[1:] != mask[:-1]) + 1
+    flips = (mask[1:] != mask[:-1]).nonzero()[0] + 1
     bounds = t_s[flips].tolist()
     if mask[0]:
         bounds.insert(0, float(t_s[0]))

@@ -37,7 +37,7 @@ def judge(requirement: Requirement, evidence: Evidence, others: Many[Requirement
     """
     known = others if any(other is requirement for other in others) else (requirement, *others)
     record = Record(evidence)
-    return quick_look(requirement)(record) or full_judge(requirement, record, known)
+    return quick_look(requirement)(record) or full_judge(requirement, record, group_of(requirement, known))
 
 
 def judge_all(requirements: Many[Requirement], evidence: Evidence) -> tuple[Verdict, ...]:
@@ -47,14 +47,21 @@ def judge_all(requirements: Many[Requirement], evidence: Evidence) -> tuple[Verd
     """
     plan = _plan(_Identity(requirements)) if isinstance(requirements, tuple) else _looks(requirements)
     record = Record(evidence)
-    return tuple([look(record) or full_judge(requirement, record, requirements) for requirement, look in plan])
+    return tuple([look(record) or full_judge(requirement, record, group) for requirement, look, group in plan])
 
 
-def full_judge(requirement: Requirement, record: Record, known: Many[Requirement]) -> Verdict:
-    """The verdict without a quick look; `known` are all requirements of the rig, this one among them."""
+def group_of(requirement: Requirement, known: Many[Requirement]) -> tuple[Trip, ...]:
+    """The trip requirements that share the flag of this one, itself among them; empty for other kinds."""
+    if not isinstance(requirement, Trip):
+        return ()
+    return tuple(other for other in known if isinstance(other, Trip) and other.flag == requirement.flag)
+
+
+def full_judge(requirement: Requirement, record: Record, group: tuple[Trip, ...]) -> Verdict:
+    """The verdict without a quick look; `group` as by `group_of`."""
     match requirement:
         case Trip():
-            return judge_trip(requirement, record, known)
+            return judge_trip(requirement, record, group)
         case Limit():
             return judge_limit(requirement, record)
         case Accuracy():
@@ -104,9 +111,9 @@ class _Identity:
 
 
 @lru_cache(maxsize=16)
-def _plan(identity: _Identity) -> tuple[tuple[Requirement, _Look], ...]:
+def _plan(identity: _Identity) -> tuple[tuple[Requirement, _Look, tuple[Trip, ...]], ...]:
     return _looks(identity.requirements)
 
 
-def _looks(requirements: Many[Requirement]) -> tuple[tuple[Requirement, _Look], ...]:
-    return tuple((requirement, quick_look(requirement)) for requirement in requirements)
+def _looks(requirements: Many[Requirement]) -> tuple[tuple[Requirement, _Look, tuple[Trip, ...]], ...]:
+    return tuple((item, quick_look(item), group_of(item, requirements)) for item in requirements)

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from collections.abc import Sequence as Many
 from dataclasses import dataclass
 
 from harness.requirements.causes import (
@@ -41,7 +40,7 @@ from harness.requirements.conditions import impossible
 from harness.requirements.findings import Tally, conclude, margin_key, not_exercised, with_unit
 from harness.requirements.flags import FlagRun, flag_runs
 from harness.requirements.intervals import ALWAYS, Run, complement, covers, run_at, touching
-from harness.requirements.model import Requirement, Trip
+from harness.requirements.model import Trip
 from harness.requirements.record import Record
 from harness.requirements.safe_state import describe, safe_runs
 from harness.verdict import Outcome, Verdict
@@ -68,15 +67,14 @@ class _Case:
         self.tally.narrow(margin_key(self.trip.quantity), distance)
 
 
-def judge_trip(trip: Trip, record: Record, known: Many[Requirement]) -> Verdict:
-    """The verdict on one protection; `known` are all requirements of the rig, itself among them, in file order."""
+def judge_trip(trip: Trip, record: Record, group: tuple[Trip, ...]) -> Verdict:
+    """The verdict on one protection; `group` are all that share its flag, itself among them, in file order."""
     if record.series(trip.side, trip.quantity) is None:
         return not_exercised(trip, f"{trip.quantity} was not recorded")
     if record.series("reported", trip.flag) is None:
         return not_exercised(trip, f"{trip.flag} is not reported on the bus")
     causes = causes_of(record, trip)
     assert causes is not None
-    group = tuple(other for other in known if isinstance(other, Trip) and other.flag == trip.flag)
     flags = flag_runs(record, trip.flag, latched=any(other.latched for other in group))
     case = _Case(trip, record, causes, group, flags, Tally())
     own = [flag for flag in flags if _owns(case, flag)]
@@ -179,11 +177,11 @@ def _judge_deadline(case: _Case, cause: Run) -> None:
 
 def _reaction_ended(case: _Case, cause: Run, seen: FlagRun) -> bool:
     """Whether the cause was still there when the controller reacted: then the reaction, not luck, ended it."""
+    earliest_s = cause.start_s + case.trip.confirm_s[0] - case.record.slack_s
     safe = safe_runs(case.record, case.trip.safe_state) if case.trip.safe_state != "none" else None
-    reached = [run.start_s for run in safe or () if run.start_s > cause.start_s]
+    reached = [run.start_s for run in safe or () if run.start_s > max(cause.start_s, earliest_s)]
     reacted_s = min([seen.start_s, *reached])
-    confirmed = reacted_s - cause.start_s >= case.trip.confirm_s[0] - case.record.slack_s
-    return confirmed and cause.end_s >= reacted_s - case.record.slack_s
+    return reacted_s >= earliest_s and cause.end_s >= reacted_s - case.record.slack_s
 
 
 def _up_until(record: Record, cause: Run) -> float:
@@ -274,10 +272,7 @@ def _count_near_misses(case: _Case) -> None:
     trip, causes, tally = case.trip, case.causes, case.tally
     shortest_s = trip.confirm_s[0] - case.record.slack_s
     allowed = [run for run in causes.possible if run.length_s >= shortest_s]
-    tally.in_band += sum(
-        run.end_s - max(run.start_s, causes.begin_s) >= shortest_s and not touching(tally.unjudged, *run)
-        for run in allowed
-    )
+    tally.in_band += sum(_in_band(case, run, shortest_s) for run in allowed)
     for near in causes.near:
         until_s = near.end_s + trip.flag_within_s + case.record.slack_s
         flagged = any(flag.start_s <= until_s and near.start_s < flag.end_s for flag in case.flags)
@@ -287,6 +282,12 @@ def _count_near_misses(case: _Case) -> None:
         distance = distance_to_limit(trip, farthest_in(trip, causes, near))
         if distance >= 0.0:
             case.approach_margin(distance)
+
+
+def _in_band(case: _Case, run: Run, shortest_s: float) -> bool:
+    """Whether a possible cause lasted long enough within the record, and was not cut off."""
+    lasted_s = run.end_s - max(run.start_s, case.causes.begin_s)
+    return lasted_s > 0.0 and lasted_s >= shortest_s and not touching(case.tally.unjudged, *run)
 
 
 def _conclude(case: _Case) -> Verdict:

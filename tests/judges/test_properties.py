@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from harness.requirements import load_requirements
 from harness.requirements.evidence import MessageSeries, Series
-from harness.requirements.judge import full_judge, judge, judge_all, quick_look
+from harness.requirements.judge import full_judge, group_of, judge, judge_all, quick_look
 from harness.requirements.model import Requirement, Trip
 from harness.requirements.record import Record
 from harness.verdict import Outcome, Verdict
@@ -128,7 +128,7 @@ def test_a_quick_look_says_what_the_full_judge_says(
     for requirement in requirements:
         quick = quick_look(requirement)(record)
         if quick is not None:
-            full = full_judge(requirement, record, requirements)
+            full = full_judge(requirement, record, group_of(requirement, requirements))
             assert (quick.requirement, quick.outcome, quick.exercised) == (
                 full.requirement,
                 full.outcome,
@@ -208,7 +208,13 @@ def test_a_larger_timing_uncertainty_never_turns_a_pass_into_a_fail(
         assert judge(TRIP, evidence).outcome is not Outcome.FAIL
 
 
-@given(start=st.integers(0, 500), level=st.sampled_from([3.756, 3.8]), flag_tick=TICKS, open_tick=TICKS, later=st.integers(0, 500))
+@given(
+    start=st.integers(0, 500),
+    level=st.sampled_from([3.756, 3.8]),
+    flag_tick=TICKS,
+    open_tick=TICKS,
+    later=st.integers(0, 500),
+)
 @example(start=200, level=3.8, flag_tick=330, open_tick=340, later=100)
 def test_a_later_flag_never_turns_a_missed_deadline_into_a_pass(
     start: int, level: float, flag_tick: int, open_tick: int, later: int

@@ -173,6 +173,7 @@ def test_close_to_the_limit_without_a_trip_passes_with_the_distance(evidence: Ma
 def test_past_the_limit_for_too_short_without_a_trip_passes(evidence: Make) -> None:
     found = verdict(evidence, given=cell((2.0, 3.80), (2.75, 3.3)), reported=flag())
     assert (found.outcome, found.exercised) == (Outcome.PASS, Exercised(must_not=1))
+    assert "v" not in found.margin  # it went past the limit, rightly: no distance was left, and none missed
 
 
 def test_far_from_the_limit_is_not_exercised_but_measured(evidence: Make) -> None:
@@ -216,8 +217,33 @@ def test_a_flag_set_at_the_start_of_the_record_needs_no_cause(evidence: Make) ->
 def test_a_flag_that_does_not_latch_needs_a_cause_after_booting(evidence: Make) -> None:
     requirement = over_voltage(latched=False)
     reported = {"fault.cell_overvoltage": [(0.0, 1.0)]}
-    found = verdict(evidence, requirement, given=cell(), reported=reported, power_ons=[0.0])
-    assert found.outcome is Outcome.FAIL
+    output = contactors((0.0, 0.0))
+    booted = verdict(evidence, requirement, given=cell(), reported=reported, output=output, power_ons=[0.0])
+    running = verdict(evidence, requirement, given=cell(), reported=reported, output=output)
+    assert (booted.outcome, running.outcome) == (Outcome.FAIL, Outcome.NOT_EXERCISED)
+
+
+def test_a_latched_flag_shown_after_booting_may_stem_from_the_power_cycle_before(evidence: Make) -> None:
+    reported: dict[str, Points] = {"fault.cell_overvoltage": [(0.0, 1.0)]}
+    found = verdict(evidence, given=cell(), reported=reported, output=contactors((0.0, 0.0)), power_ons=[0.0])
+    assert found.outcome is Outcome.NOT_EXERCISED
+
+
+def test_a_cause_from_before_the_record_may_already_be_confirmed_unless_it_begins_with_booting(evidence: Make) -> None:
+    given: dict[str, Points] = {"cell_voltage_max_v": [(0.0, 3.80)]}
+    reported, output = flag((0.55, 1.0)), contactors((0.6, 0.0))
+    running = verdict(evidence, given=given, reported=reported, output=output)
+    booted = verdict(evidence, given=given, reported=reported, output=output, power_ons=[0.0])
+    assert running.outcome is not Outcome.FAIL
+    assert booted.outcome is Outcome.FAIL
+
+
+def test_a_dip_shorter_than_the_timing_uncertainty_may_have_been_missed(evidence: Make) -> None:
+    given = cell((2.0, 3.80), (2.5, 3.3), (2.52, 3.80))
+    reported, output = flag((2.95, 1.0)), contactors((3.0, 0.0))
+    seen = verdict(evidence, given=given, reported=reported, output=output, timing_s=0.01)
+    missed = verdict(evidence, given=given, reported=reported, output=output, timing_s=0.03)
+    assert (seen.outcome, missed.outcome) == (Outcome.FAIL, Outcome.PASS)
 
 
 def test_messages_during_boot_are_not_judged(evidence: Make) -> None:
@@ -346,7 +372,7 @@ def test_a_reset_before_the_flag_does_not_release_it(evidence: Make) -> None:
         given=cell((2.0, 3.80), (4.0, 3.3)),
         reported=reported,
         output=contactors((3.0, 0.0)),
-        resets=[2.5],
+        resets=[1.0],
     )
     assert found.outcome is Outcome.FAIL
 
@@ -370,6 +396,17 @@ def test_a_fault_found_just_before_power_was_lost_may_show_after_booting(evidenc
         power_ons=[4.0],
     )
     assert found.outcome is not Outcome.FAIL
+
+
+def test_a_fault_confirmed_while_booting_shows_in_the_first_message_after_it(evidence: Make) -> None:
+    crash = over_voltage(quantity="crash", above=0.5, accuracy=0.0, confirm_s=[0.0, 0.03], flag="fault.crash")
+    given: dict[str, Points] = {"crash": [(0.0, 0.0), (2.05, 1.0), (2.15, 0.0)]}
+    reported: dict[str, Points] = {"fault.crash": [(0.0, 0.0), (2.45, 1.0)]}
+    output = {**contactors((0.0, 0.0)), "powered": [(0.0, 1.0), (1.0, 0.0), (2.0, 1.0)]}
+    booting = verdict(evidence, crash, given=given, reported=reported, output=output, power_ons=[2.0])
+    running = verdict(evidence, crash, given=given, reported=reported, output=contactors((0.0, 0.0)))
+    assert booting.outcome is not Outcome.FAIL
+    assert running.outcome is Outcome.FAIL
 
 
 # ---- conditions, shared flags, missing records -----------------------------------------------------------------------
@@ -443,3 +480,16 @@ def test_a_lower_limit_is_judged_the_same_way(evidence: Make) -> None:
     silent = verdict(evidence, under, given=given, reported={"fault.cell_undervoltage": OPEN})
     assert (reacted.outcome, silent.outcome) == (Outcome.PASS, Outcome.FAIL)
     assert silent.margin["v"] == pytest.approx(-0.1, abs=1e-9)
+
+
+@pytest.mark.parametrize("voltage_v", [2.4951, 2.5049])
+def test_inside_the_accuracy_of_a_lower_limit_either_reaction_is_right(evidence: Make, voltage_v: float) -> None:
+    under = over_voltage(quantity="cell_voltage_min_v", above=None, below=2.5, flag="fault.cell_undervoltage")
+    given: dict[str, Points] = {"cell_voltage_min_v": [(0.0, 3.3), (2.0, voltage_v)]}
+    reacted: dict[str, Points] = {"fault.cell_undervoltage": [(0.0, 0.0), (2.9, 1.0)]}
+    silent: dict[str, Points] = {"fault.cell_undervoltage": OPEN}
+    outcomes = [
+        verdict(evidence, under, given=given, reported=reported, output=contactors((3.0, 0.0))).outcome
+        for reported in (reacted, silent)
+    ]
+    assert outcomes == [Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE]
