@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 
@@ -28,6 +28,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """`--rig` and `--rig-sanitize`."""
     group = parser.getgroup("bms-harness")
     group.addoption("--rig", metavar="RIG", help="rig file, or name of a shipped rig, for the 'bms' fixture")
+    group.addoption("--rig-sanitize", action="store_true", help="run its firmware under AddressSanitizer and UBSan")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -42,7 +43,7 @@ class Bench:
         self.session = session
         self._request = request
         self._folder = folder
-        self._count = 0
+        self._replay: dict[Scenario, str] = {}
 
     @property
     def requirements(self) -> tuple[str, ...]:
@@ -51,43 +52,55 @@ class Bench:
         return tuple(str(identifier) for mark in marks for identifier in mark.args)
 
     def run(self, scenario: Scenario) -> Run:
-        """Play a scenario and record the verdicts of the marked requirements (all of them without a mark)."""
-        self._count += 1
-        path = self._folder / f"scenario-{self._count}.toml"
+        """Play a scenario and record the verdicts of the marked requirements (all of them without a mark).
+
+        Raises RigError for a scenario the rig cannot play.
+        """
         from harness.scenario import dump_scenario  # noqa: PLC0415 - heavy, see the module text
 
+        path = self._folder / f"scenario-{len(self._replay) + 1}.toml"
         path.write_text(dump_scenario(scenario), encoding="utf-8")
+        self._replay[scenario] = _replay_command(path, self._request.config)
         run = self.session.run(scenario)
         wanted = set(self.requirements) or {verdict.requirement for verdict in run.verdicts}
         _record(self._request.node, [verdict for verdict in run.verdicts if verdict.requirement in wanted])
-        self._request.node.add_report_section(
-            "call", "bms-harness", f"repeat with: bms-harness replay {path}\n{_failures_text(run)}"
-        )
+        told = "\n".join(filter(None, [f"repeat with: {self._replay[scenario]}", _failures_text(run)]))
+        self._request.node.add_report_section("call", "bms-harness", told)
         return run
 
     def inject(
         self, fault: str, *, at_s: float = 2.0, duration_s: float = 10.0, start: str = "drive", **parameters: Any
     ) -> Run:
-        """Play one fault, as `bms-harness inject` does. Raises UsageError for an unknown fault or parameter."""
+        """Play one fault, as `bms-harness inject` does. An unknown fault or parameter fails the test, in one line."""
         from harness.scenario import Scenario  # noqa: PLC0415 - heavy, see the module text
 
         action = {"at_s": at_s, "fault": fault, **parameters}
         rig = self.session.rig.name
         scenario = Scenario.model_validate({"rig": rig, "start": start, "duration_s": duration_s, "action": [action]})
-        return self.run(scenario)
+        with _as_failure():
+            return self.run(scenario)
 
     def check(self, run: Run) -> None:
         """Fail the test unless every marked requirement passed (without marks: unless none failed)."""
         from harness.verdict import Outcome  # noqa: PLC0415 - see the module text
 
-        marked = self.requirements
-        for verdict in run.verdicts:
-            bad = verdict.outcome in (Outcome.FAIL, Outcome.ERROR)
-            unproven = verdict.requirement in marked and verdict.outcome is not Outcome.PASS
-            if bad or unproven:
-                pytest.fail(f"{verdict.requirement} {verdict.outcome.value}: {verdict.reason}", pytrace=False)
         if run.error:
-            pytest.fail(run.error, pytrace=False)
+            self._fail([run.error], run)
+        marked = self.requirements
+        told = [
+            f"{verdict.requirement} {verdict.outcome.value}: {verdict.reason}"
+            for verdict in run.verdicts
+            if verdict.outcome in (Outcome.FAIL, Outcome.ERROR)
+            or (verdict.requirement in marked and verdict.outcome is not Outcome.PASS)
+        ]
+        known = {verdict.requirement for verdict in run.verdicts}
+        told += [f"the rig has no requirement {name}" for name in marked if name not in known]
+        if told:
+            self._fail(told, run)
+
+    def _fail(self, told: list[str], run: Run) -> NoReturn:
+        command = self._replay.get(run.scenario)
+        pytest.fail("\n".join([*told, f"repeat with: {command}"] if command else told), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -99,7 +112,10 @@ def rig_session(request: pytest.FixtureRequest) -> Iterator[Session]:
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - heavy, see the module text
     from harness.rig.session import Session  # noqa: PLC0415 - see above
 
-    with _as_failure(), Session(load_rig(find_rig(name))) as session:
+    sanitize = bool(request.config.getoption("--rig-sanitize"))
+    with _as_failure():
+        session = Session(load_rig(find_rig(name)), sanitize=sanitize)
+    with session:
         yield session
 
 
@@ -127,18 +143,40 @@ def _record(node: pytest.Item, verdicts: Iterable[Verdict]) -> None:
 
 
 def _failures_text(run: Run) -> str:
-    lines = [
+    if run.error:
+        return run.error
+    return "\n".join(
         f"{v.requirement} {v.outcome.value}: {v.reason}" for v in run.verdicts if v.outcome.value in ("FAIL", "ERROR")
-    ]
-    return "\n".join([*lines, run.error] if run.error else lines)
+    )
+
+
+def _replay_command(path: Path, config: pytest.Config) -> str:
+    """On the rig of this run, found from any folder, whatever the file names."""
+    import shlex  # noqa: PLC0415 - only where a scenario was played
+
+    rig = str(config.getoption("--rig"))
+    rig = str(Path(rig).resolve()) if Path(rig).is_file() else rig
+    more = ["--sanitize"] if config.getoption("--rig-sanitize") else []
+    return shlex.join(["bms-harness", "replay", str(path), "--rig", rig, *more])
 
 
 def pytest_collect_file(parent: pytest.Collector, file_path: Path) -> pytest.Collector | None:
-    """Scenario files named on the command line are tests when a rig is chosen."""
-    named = {Path(argument.partition("::")[0]).resolve() for argument in parent.config.args}
-    if file_path.suffix == ".toml" and file_path.resolve() in named and parent.config.getoption("--rig"):
+    """Scenario files named on the command line are tests, on the rig of --rig."""
+    if file_path.suffix != ".toml" or file_path.resolve() not in _named(parent.config):
+        return None
+    if parent.config.getoption("--rig") or _is_scenario(file_path):
         return ScenarioFile.from_parent(parent, path=file_path)
     return None
+
+
+def _is_scenario(path: Path) -> bool:
+    """Whether a file says which rig it is for; other TOML files are none of our business."""
+    lines = path.read_bytes().decode(errors="replace").splitlines()
+    return any(line.startswith(("rig =", "rig=")) for line in lines)
+
+
+def _named(config: pytest.Config) -> set[Path]:
+    return {(config.invocation_params.dir / argument.partition("::")[0]).resolve() for argument in config.args}
 
 
 class ScenarioFile(pytest.File):
@@ -150,7 +188,7 @@ class ScenarioFile(pytest.File):
 
 
 class ScenarioItem(pytest.Item):
-    """Plays the file on the rig of --rig; fails when a requirement fails."""
+    """Plays the file on the rig of --rig; fails when a requirement fails, or when nothing was tested."""
 
     def runtest(self) -> None:
         """Play and judge."""
@@ -158,13 +196,20 @@ class ScenarioItem(pytest.Item):
         from harness.rig.session import Session  # noqa: PLC0415 - see above
         from harness.scenario import load_scenario  # noqa: PLC0415 - see above
 
-        rig = str(self.config.getoption("--rig"))
-        with _as_failure(), Session(load_rig(find_rig(rig))) as session:
-            run = session.run(load_scenario(self.path))
+        rig = self.config.getoption("--rig")
+        if not rig:
+            pytest.fail(f"{self.path.name} is a scenario: say which rig plays it, --rig RIG", pytrace=False)
+        sanitize = bool(self.config.getoption("--rig-sanitize"))
+        with _as_failure(), Session(load_rig(find_rig(rig)), sanitize=sanitize) as session:
+            run = session.run(load_scenario(self.path, session.bounds))
         _record(self, run.verdicts)
-        text = _failures_text(run)
+        text = _failures_text(run) or "\n".join(
+            f"fault {fault.label} did not fire: it changed nothing the controller was given"
+            for fault in run.trace.faults
+            if not fault.fired
+        )
         if text:
-            pytest.fail(f"{text}\nrepeat with: bms-harness replay {self.path}", pytrace=False)
+            pytest.fail(f"{text}\nrepeat with: {_replay_command(self.path, self.config)}", pytrace=False)
 
     def reportinfo(self) -> tuple[Path, None, str]:
         """Where pytest says this test is."""

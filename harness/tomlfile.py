@@ -6,7 +6,9 @@ Nothing in a file is executed. The line of a key is looked up only after somethi
 
 from __future__ import annotations
 
+import difflib
 import tomllib
+import typing
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,7 +26,9 @@ _FOUND_CHARACTERS = 60
 class FileModel(pydantic.BaseModel):
     """Base of everything read from a file: frozen, unknown keys refused, no silent type conversion."""
 
-    model_config = pydantic.ConfigDict(frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=False)
+    model_config = pydantic.ConfigDict(
+        frozen=True, extra="forbid", strict=True, arbitrary_types_allowed=False, defer_build=True
+    )
 
 
 def read_text(path: Path) -> str:
@@ -64,7 +68,7 @@ def validate(data: Mapping[str, Any], model: type[Model], *, path: Path, text: s
     try:
         return model.model_validate(data)
     except pydantic.ValidationError as error:
-        raise RigError(_problems(error, path, text)) from error
+        raise RigError(_problems(error, path, text, model)) from error
 
 
 def problem_at(path: Path, text: str, key: KeyPath, *, found: object, allowed: str) -> Problem:
@@ -89,18 +93,74 @@ def shorten(value: object) -> str:
     return text if len(text) <= _FOUND_CHARACTERS else text[: _FOUND_CHARACTERS - 3] + "..."
 
 
-def _problems(error: pydantic.ValidationError, path: Path, text: str) -> list[Problem]:
+def _problems(error: pydantic.ValidationError, path: Path, text: str, model: type[pydantic.BaseModel]) -> list[Problem]:
     problems = []
     for item in error.errors(include_url=False):
         key = tuple(part for part in item["loc"] if not _is_tag(part))
-        missing = item["type"] == "missing"
-        found = "nothing" if missing else shorten(item["input"])
-        if item["type"] == "extra_forbidden":
-            found, allowed = "an unknown key", "only the keys of this table (see the schema)"
+        found = shorten(item["input"])
+        if item["type"] == "missing":
+            found, allowed = "nothing", "this key must be there"
+        elif item["type"] == "extra_forbidden":
+            found, allowed = "an unknown key", _known_keys(model, key)
         else:
-            allowed = "a value for this key" if missing else item["msg"]
+            allowed = _allowed(item["type"], item.get("ctx", {}), item["msg"])
         problems.append(Problem(str(path), line_of(text, key), dotted(key), found, allowed))
     return problems
+
+
+_TYPE_WORDS: Mapping[str, str] = {
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "a text in quotes",
+    "tuple": "a list in square brackets",
+    "list": "a list in square brackets",
+    "dict": "a table",
+    "model": "a table",
+    "model_attributes": "a table",
+    "finite_number": "a finite number",
+}
+_BOUND_WORDS: Mapping[str, str] = {
+    "greater_than_equal": "a value greater than or equal to {ge:g}",
+    "greater_than": "a value greater than {gt:g}",
+    "less_than_equal": "a value less than or equal to {le:g}",
+    "less_than": "a value less than {lt:g}",
+    "too_short": "at least {min_length} of them",
+    "too_long": "at most {max_length} of them",
+    "string_too_short": "a text of at least {min_length} characters",
+    "string_pattern_mismatch": "a text that matches {pattern}",
+    "literal_error": "{expected}",
+}
+
+
+def _allowed(kind: str, context: Mapping[str, Any], message: str) -> str:
+    """What is allowed, in the words of these files instead of those of the library."""
+    if "error" in context:
+        return str(context["error"])
+    if kind in _BOUND_WORDS:
+        return _BOUND_WORDS[kind].format(**context)
+    family = kind.removesuffix("_type").removesuffix("_parsing").removesuffix("_from_float")
+    return _TYPE_WORDS.get(family, message)
+
+
+def _known_keys(model: type[pydantic.BaseModel], key: KeyPath) -> str:
+    """The keys of the table an unknown one was found in, and the near one."""
+    inside: list[Any] = [model]
+    for part in key[:-1]:
+        tables = [table for annotation in inside for table in _models_in(annotation)]
+        if isinstance(part, str):
+            inside = [table.model_fields[part].annotation for table in tables if part in table.model_fields]
+    names = sorted({name for annotation in inside for table in _models_in(annotation) for name in table.model_fields})
+    near = difflib.get_close_matches(str(key[-1]), names, n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    return f"only the keys of this table: {', '.join(names)}{hint}" if names else "only the keys of this table"
+
+
+def _models_in(annotation: Any) -> list[type[pydantic.BaseModel]]:
+    """The tables an annotation may stand for, whatever lists and unions they are wrapped in."""
+    if isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel):
+        return [annotation]
+    return [model for argument in typing.get_args(annotation) for model in _models_in(argument)]
 
 
 def _is_tag(part: str | int) -> bool:

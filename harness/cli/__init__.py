@@ -1,24 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line. Subcommands are imported only when called, so that `--help` stays quick.
-
-Expected errors end with their exit code and one clear text; a bug keeps its traceback.
-"""
+"""The command line. Subcommands are imported only when called, so that `--help` stays quick."""
 
 from __future__ import annotations
 
 import importlib
-import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import click
 
 from harness import __version__
+from harness.cli.failure import INTERRUPTED, report_error
 from harness.errors import HarnessError
+from harness.startup import lean
 
 EXIT_CODES_HELP: Final = (
     "Exit codes: 0 all PASS, 1 a FAIL, 2 usage or file error, 3 ERROR of bench or firmware, "
-    "4 nothing failed but something was INCONCLUSIVE or NOT_EXERCISED."
+    "4 nothing failed but something was INCONCLUSIVE or NOT_EXERCISED, 130 interrupted."
 )
 
 # name -> (module, one line of help). The module has a click command of the same name, dashes as underscores.
@@ -59,6 +57,17 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command. Expected errors and Ctrl-C end with one text and an exit code, a bug keeps its traceback."""
+        try:
+            return super().invoke(ctx)
+        except HarnessError as error:
+            report_error(error)
+            ctx.exit(error.exit_code)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            ctx.exit(INTERRUPTED)
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
@@ -84,8 +93,5 @@ def cli() -> None:
 
 def main() -> None:
     """Entry point of the console script."""
-    try:
-        cli.main(standalone_mode=True)
-    except HarnessError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(error.exit_code)
+    lean()
+    cli.main()

@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import sys
 from collections.abc import Callable
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
+from harness.cli.failure import error_document
+from harness.errors import HarnessError
 from harness.verdict import EXIT_CODES, Outcome
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -42,10 +45,19 @@ class Duration(click.ParamType[float]):
 
 
 def json_option(command: Command) -> Command:
-    """The --json switch every command has."""
-    return click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")(
-        command
-    )
+    """The --json switch every command has; with it an expected error is a JSON document too."""
+
+    @functools.wraps(command)
+    def telling(*args: Any, **options: Any) -> Any:
+        try:
+            return command(*args, **options)
+        except HarnessError as error:
+            if options["as_json"]:
+                emit(error_document(error))
+            raise
+
+    switch = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")
+    return switch(cast("Command", telling))
 
 
 def emit(document: object) -> None:

@@ -3,16 +3,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.shell_completion import CompletionItem
 
-from harness.cli.common import Duration, json_option
-from harness.errors import UsageError
+from harness.cli.common import Duration, json_option, shell_quote
+from harness.errors import Problem, RigError, UsageError
 
-_TAIL_S = 6.0  # time watched after the fault when nothing else is said: longer than most confirmations, shorter than that of imbalance
+if TYPE_CHECKING:
+    from harness.faults.check import Bounds
+    from harness.scenario import Scenario
+
+_TAIL_S = 6.0  # watched after the fault when nothing else is said: longer than most confirmations
+_LONGEST_S = 60.0  # a fault that acts longer is not watched to its end unless --duration says so
+_OPTION_OF_KEY = {"at_s": "--at", "fault": "FAULT", "do": "'bms-harness replay' of a scenario file"}
 
 
 def _complete_fault(_ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -44,7 +52,7 @@ def _complete_parameter(ctx: click.Context, _param: click.Parameter, incomplete:
 @click.option("--at", "at_s", type=Duration(), default=2.0, show_default=True, help="When the fault begins, e.g. 2s.")
 @click.option("--for", "for_s", type=Duration(), help="How long it acts; until the end without.")
 @click.option("--start", type=click.Choice(["off", "standby", "drive", "charge"]), default="drive", show_default=True)
-@click.option("--duration", "duration_s", type=Duration(), help="Length of the run; fault time plus 8 s without.")
+@click.option("--duration", "duration_s", type=Duration(), help="Length of the run; without, 6 s more than the fault.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True)
 @click.option("--sanitize", is_flag=True, help="Run the firmware under AddressSanitizer and UBSan.")
 @click.option(
@@ -62,23 +70,60 @@ def inject(
     Example: bms-harness inject ebus-lfp cell-voltage cell=17 voltage_v=3.80 --at 2s
     """
     from harness.cli.single import play  # noqa: PLC0415 - not needed for --help
-    from harness.scenario import Scenario  # noqa: PLC0415 - see above
+    from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
+    from harness.rig.compose import bounds_of  # noqa: PLC0415 - see above
 
     action: dict[str, Any] = {"at_s": at_s, "fault": fault, **parse_parameters(parameters)}
     if for_s is not None:
+        if "for_s" in action:
+            raise UsageError("for_s is given twice: as --for and as KEY=VALUE")
         action["for_s"] = for_s
-    length_s = duration_s if duration_s is not None else at_s + min(for_s or 0.0, 60.0) + _TAIL_S
-    scenario = Scenario.model_validate(
-        {
-            "rig": rig,
-            "title": f"inject {fault}",
-            "start": start,
-            "duration_s": length_s,
-            "seed": seed,
-            "action": [action],
-        }
-    )
-    play(rig, scenario, sanitize=sanitize, out=out, as_json=as_json)
+    acts_s = action.get("for_s", 0.0)
+    watched_s = _TAIL_S + (min(float(acts_s), _LONGEST_S) if isinstance(acts_s, (int, float)) else 0.0)
+    length_s = duration_s if duration_s is not None else at_s + watched_s
+    table = {"rig": rig, "title": f"inject {fault}", "start": start, "duration_s": length_s, "seed": seed}
+    loaded = load_rig(find_rig(rig))
+    loaded.read_all()  # so that the problems of all its files are told at once
+    scenario = _scenario({**table, "action": [action]}, bounds_of(loaded))
+    repeat = _command_line(scenario, parameters, at_s=at_s, for_s=for_s, sanitize=sanitize)
+    play(loaded, scenario, repeat=repeat, sanitize=sanitize, out=out, as_json=as_json)
+
+
+def _command_line(
+    scenario: Scenario, parameters: tuple[str, ...], *, at_s: float, for_s: float | None, sanitize: bool
+) -> str:
+    """The command that does the same again, whatever the defaults will be then."""
+    (action,) = scenario.action
+    words = ["bms-harness", "inject", scenario.rig, getattr(action, "fault", ""), *parameters, "--at", f"{at_s:g}s"]
+    words += [] if for_s is None else ["--for", f"{for_s:g}s"]
+    words += ["--start", scenario.start, "--duration", f"{scenario.duration_s:g}s", "--seed", str(scenario.seed)]
+    return shell_quote(*words, *(["--sanitize"] if sanitize else []))
+
+
+def _scenario(table: Mapping[str, Any], bounds: Bounds) -> Scenario:
+    """The scenario of the command line. Raises UsageError with everything that is wrong with it."""
+    from harness.scenario import Scenario, scenario_problems  # noqa: PLC0415 - pydantic is not needed for --help
+    from harness.tomlfile import validate  # noqa: PLC0415 - see above
+
+    try:
+        scenario = validate(table, Scenario, path=Path("inject"), text="")
+    except RigError as error:
+        raise _as_usage(error.problems) from error
+    problems = scenario_problems(scenario, bounds)
+    if problems:
+        raise _as_usage(problems)
+    return scenario
+
+
+def _as_usage(problems: Sequence[Problem]) -> UsageError:
+    told = [f"{_word(problem.key)}: found {problem.found}; allowed: {problem.allowed}" for problem in problems]
+    return UsageError("\n       ".join(told))
+
+
+def _word(key: str) -> str:
+    """What the user typed for a key of the scenario: voltage_v, --at, FAULT."""
+    name = key.rpartition(".")[2]
+    return {"at_s": "--at", "for_s": "--for", "fault": "FAULT", "duration_s": "--duration"}.get(name, name)
 
 
 def parse_parameters(words: tuple[str, ...]) -> dict[str, Any]:
@@ -90,13 +135,18 @@ def parse_parameters(words: tuple[str, ...]) -> dict[str, Any]:
             raise UsageError(
                 f"'{word}' is not KEY=VALUE; example: voltage_v=3.80 ('bms-harness faults FAULT' lists the keys)"
             )
+        if key in _OPTION_OF_KEY:
+            raise UsageError(f"'{word}': {key} is no parameter of a fault; use {_OPTION_OF_KEY[key]}")
         if key in table:
             raise UsageError(f"parameter '{key}' is given twice")
         table[key] = _number(value)
+        if isinstance(table[key], float) and not math.isfinite(table[key]):
+            raise UsageError(f"'{word}': the value must be a finite number")
     return table
 
 
 def _number(text: str) -> int | float | str:
+    """A number where it is one; words such as "all" stay words."""
     for convert in (int, float):
         try:
             return convert(text)

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 
 import click
 
 from harness.cli.common import emit, json_option
 from harness.errors import UsageError
 from harness.faults.model import TIMING, FaultKind, Parameter
+
+_WIDE = 100.0
 
 
 @click.command()
@@ -87,20 +90,28 @@ def _print_catalogue(entries: Sequence[FaultKind]) -> None:
 
 
 def _print_kind(entry: FaultKind) -> None:
-    from rich.table import Table  # noqa: PLC0415 - not needed for --json
+    click.echo(f"{entry.kind}: {entry.title}")
+    click.echo(f"class {entry.fault_class.value}; acts on {entry.where.value}; source: {entry.source}\n")
+    rows = [
+        (p.name, p.unit, allowed_text(p), "" if p.default is None else str(p.default), p.meaning)
+        for p in (*entry.parameters, *TIMING)
+    ]
+    _print_table(("parameter", "unit", "allowed", "default", "meaning"), rows)
+    words = " ".join(f"{p.name}={_example(p)}" for p in entry.parameters if p.default is None)
+    click.echo(f"\nexample: {f'bms-harness inject ebus-lfp {entry.kind} {words}'.strip()}")
 
-    from harness.report.terminal import make_console  # noqa: PLC0415 - see above
 
-    console = make_console()
-    console.print(f"[bold]{entry.kind}[/bold]: {entry.title}")
-    console.print(f"class {entry.fault_class.value}; acts on {entry.where.value}; source: {entry.source}")
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("parameter", "unit", "allowed", "default", "meaning"):
-        table.add_column(heading)
-    for parameter in (*entry.parameters, *TIMING):
-        default = "" if parameter.default is None else str(parameter.default)
-        table.add_row(parameter.name, parameter.unit, allowed_text(parameter), default, parameter.meaning)
-    console.print(table)
+def _example(parameter: Parameter) -> str:
+    """A legal value: a word where there are words, else the middle of the range (of its logarithms where wide)."""
+    if parameter.role == "message":
+        return "vehicle"
+    if parameter.role == "index":
+        return "1"
+    if parameter.choices:
+        return parameter.choices[0]
+    low, high = parameter.minimum or 0.0, parameter.maximum or 1.0
+    middle = math.sqrt(low * high) if low > 0.0 and high > _WIDE * low else (low + high) / 2.0
+    return f"{middle:.3g}"
 
 
 def allowed_text(parameter: Parameter) -> str:
@@ -129,10 +140,32 @@ def rigs(*, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("rig")
+@click.argument("rig", required=False)
+@click.option("--quantities", is_flag=True, help="List the quantities a requirement may name instead.")
 @json_option
-def requirements(rig: str, *, as_json: bool) -> None:
+def requirements(rig: str | None, *, quantities: bool, as_json: bool) -> None:
     """List the requirements of RIG."""
+    if quantities:
+        _list_quantities(as_json=as_json)
+    elif rig is None:
+        raise UsageError("which RIG? 'bms-harness rigs' lists the shipped ones")
+    else:
+        _list_requirements(rig, as_json=as_json)
+
+
+def _list_quantities(*, as_json: bool) -> None:
+    from harness.units import ARRAYS, FLAG_PREFIXES, QUANTITIES, unit_of  # noqa: PLC0415 - not needed for --help
+
+    rows = [(name, quantity.unit, quantity.meaning) for name, quantity in QUANTITIES.items()]
+    rows += [(f"{name}[i]", unit_of(name)[0], "of one cell or sensor, counted from 1") for name in ARRAYS]
+    rows += [(f"{prefix}NAME", "", "a flag of the product; 1 = set") for prefix in FLAG_PREFIXES]
+    if as_json:
+        emit({"quantities": [{"name": name, "unit": unit, "meaning": meaning} for name, unit, meaning in rows]})
+        return
+    _print_table(("quantity", "unit", "meaning"), rows)
+
+
+def _list_requirements(rig: str, *, as_json: bool) -> None:
     from harness.report.shapes import requirements_json  # noqa: PLC0415 - not needed for --help
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
 
@@ -140,19 +173,27 @@ def requirements(rig: str, *, as_json: bool) -> None:
     if as_json:
         emit(requirements_json(loaded.requirements))
         return
+    rows = [
+        (r.id, r.kind, r.title, "; ".join(r.source) + (" (assumption)" if r.assumption else ""))
+        for r in loaded.requirements
+    ]
+    _print_table(("requirement", "kind", "title", "source"), rows)
+    click.echo(f"\n{len(rows)} requirements of {loaded.name}.")
+
+
+def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table whose first two columns are never broken."""
     from rich.table import Table  # noqa: PLC0415 - not needed for --json
+    from rich.text import Text  # noqa: PLC0415 - see above
 
     from harness.report.terminal import make_console  # noqa: PLC0415 - see above
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("requirement", "kind", "title", "source"):
-        table.add_column(heading, no_wrap=heading in {"requirement", "kind"})
-    for requirement in loaded.requirements:
-        mark = " (assumption)" if requirement.assumption else ""
-        table.add_row(requirement.id, requirement.kind, requirement.title, "; ".join(requirement.source) + mark)
-    console = make_console()
-    console.print(table)
-    console.print(f"\n{len(loaded.requirements)} requirements of {loaded.name}.")
+    for place, heading in enumerate(headings):
+        table.add_column(Text(heading), no_wrap=place < 2)  # noqa: PLR2004 - the name and what kind it is
+    for row in rows:
+        table.add_row(*(Text(cell) for cell in row))
+    make_console().print(table)
 
 
 @click.command()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from harness.cli.common import json_option
+from harness.cli.common import json_option, shell_quote
 
 
 @click.command()
@@ -21,7 +21,20 @@ from harness.cli.common import json_option
 def replay(scenario: Path, *, rig: str | None, sanitize: bool, out: Path | None, as_json: bool) -> None:
     """Play the SCENARIO file and judge it."""
     from harness.cli.single import play  # noqa: PLC0415 - not needed for --help
+    from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
+    from harness.rig.compose import bounds_of  # noqa: PLC0415 - see above
     from harness.scenario import load_scenario  # noqa: PLC0415 - see above
 
-    loaded = load_scenario(scenario)
-    play(rig or loaded.rig, loaded, sanitize=sanitize, out=out, as_json=as_json, file=scenario)
+    chosen = rig or _beside(scenario, load_scenario(scenario).rig)
+    loaded = load_rig(find_rig(chosen))
+    loaded.read_all()  # so that the problems of all its files are told at once
+    checked = load_scenario(scenario, bounds_of(loaded))  # once more with the rig: its faults, with their lines
+    options = [*(["--rig", rig] if rig else []), *(["--sanitize"] if sanitize else [])]
+    repeat = shell_quote("bms-harness", "replay", str(scenario), *options)
+    play(loaded, checked, repeat=repeat, sanitize=sanitize, out=out, as_json=as_json)
+
+
+def _beside(scenario: Path, rig: str) -> str:
+    """A rig file named relative to the scenario's folder is found from anywhere; else the name as it stands."""
+    near = scenario.parent / rig
+    return str(near) if near.is_file() else rig

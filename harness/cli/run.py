@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import signal
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -13,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from harness.cli.common import emit, json_option, leave
+from harness.cli.failure import INTERRUPTED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -31,14 +34,16 @@ _REFRESH_HZ = 4  # drawing costs time that the campaign could use
 @click.option(
     "--generated", type=click.IntRange(0), default=1500, show_default=True, help="Sequences by the plain generator."
 )
+@click.option("--no-grids", is_flag=True, help="Leave the boundary scenarios out: a quick look, not a proof.")
 @click.option("--jobs", type=click.IntRange(1, 256), help="Worker processes; one a processor without.")
 @click.option("--sanitize", is_flag=True, help="Run the firmware under AddressSanitizer and UBSan (slower).")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
               help="Folder in which the run directory is made.")  # fmt: skip
 @json_option
 def run(
-    rig: str, *, seed: int, sequences: int, generated: int, jobs: int | None, sanitize: bool, out: Path, as_json: bool
-) -> None:
+    rig: str, *, seed: int, sequences: int, generated: int, no_grids: bool, jobs: int | None, sanitize: bool,
+    out: Path, as_json: bool,
+) -> None:  # fmt: skip
     """Prove the protection of RIG, or break it.
 
     Plays kept failures, boundary scenarios dense at each limit and confirmation time, and fault sequences; judges every
@@ -46,16 +51,22 @@ def run(
     """
     from harness.report.evidence import write_evidence  # noqa: PLC0415 - not needed for --help
     from harness.report.terminal import make_console  # noqa: PLC0415 - see above
+    from harness.report.text import count_text  # noqa: PLC0415 - see above
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
     from harness.rig.campaign import Budget, run_campaign  # noqa: PLC0415 - see above
     from harness.rig.rundir import RunDirectory  # noqa: PLC0415 - see above
 
     loaded = load_rig(find_rig(rig))
-    budget = Budget(sequences=sequences, generated=generated, seed=seed)
-    with RunDirectory.create(out, loaded.name) as directory, ProgressLine(make_console(stderr=True)) as line:
+    budget = Budget(grids=not no_grids, sequences=sequences, generated=generated, seed=seed)
+    with (
+        _ended_by_signal(),
+        RunDirectory.create(out, loaded.name) as directory,
+        ProgressLine(make_console(stderr=True)) as line,
+    ):
         campaign = run_campaign(
             loaded, budget=budget, jobs=jobs, run_dir=directory, progress=line.show, sanitize=sanitize
         )
+        campaign = as_repeated(campaign, sanitize=sanitize)
         line.note("writing the report")
         record = write_evidence(campaign, directory)
     if as_json:
@@ -63,42 +74,63 @@ def run(
     else:
         show(campaign, directory.path, make_console())
     if campaign.interrupted:
-        click.echo(f"interrupted: {campaign.cases} scenarios were finished and are in {directory.path}", err=True)
-        sys.exit(130)
+        finished = f"{count_text(campaign.cases, 'finished scenario')} of this run, and the report, are in"
+        click.echo(f"interrupted: {finished} {directory.path}", err=True)
+        sys.exit(INTERRUPTED)
     leave(campaign.outcome)
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """CI servers end a job with SIGTERM: treated like Ctrl-C, so that what is finished is written."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def as_repeated(campaign: Campaign, *, sanitize: bool) -> Campaign:
+    """The failures told as the command that repeats them shows them: of the smallest scenario, not the first found.
+
+    What only the sanitizer sees is repeated only with it.
+    """
+    more = " --sanitize" if sanitize else ""
+    findings = tuple(replace(f, replay=f.replay and f.replay + more) for f in campaign.findings)
+    found = {finding.requirement: finding.verdict for finding in findings}
+    verdicts = tuple(
+        replace(v, reason=found[v.requirement].reason, at_s=found[v.requirement].at_s) if v.requirement in found else v
+        for v in campaign.verdicts
+    )
+    return replace(campaign, findings=findings, verdicts=verdicts)
 
 
 def show(campaign: Campaign, folder: Path, console: Console) -> None:
     """The table, what failed and how to repeat it, and where the evidence is."""
     from harness.report import terminal  # noqa: PLC0415 - not needed for --json
+    from harness.report.text import count_text  # noqa: PLC0415 - see above
     from harness.verdict import Outcome  # noqa: PLC0415 - see above
 
     by_id = {verdict.requirement: verdict for verdict in campaign.verdicts}
     console.print(terminal.verdict_table(campaign.requirements, by_id))
     console.print()
-    terminal.print_reasons(console, campaign.verdicts)
-    for finding in campaign.findings:
-        actions = len(finding.scenario.action)
-        name = finding.requirement or "ERROR"
-        console.print(
-            f"{name}: {finding.verdict.reason}"
-            if not finding.requirement
-            else f"{name}: smallest scenario has {actions} actions",
-            highlight=False,
-        )
-        console.print(f"  repeat with: {finding.replay}", highlight=False, soft_wrap=True)
+    replay = {finding.requirement: finding.replay for finding in campaign.findings}
+    if not campaign.errors:
+        terminal.print_reasons(console, campaign.verdicts, replay)
+    else:  # one broken scenario makes every requirement an ERROR: say it once
+        terminal.print_reasons(console, [v for v in campaign.verdicts if v.outcome is not Outcome.ERROR], replay)
+        broken = dict.fromkeys(case.error for case in campaign.errors)
+        for text in broken:
+            console.print(f"ERROR {text}", style=terminal.COLOURS[Outcome.ERROR], markup=False, soft_wrap=True)
+        terminal.print_replay(console, replay.get("", ""))
     passed = sum(verdict.outcome is Outcome.PASS for verdict in campaign.verdicts)
     console.print(terminal.outcome_text(campaign.outcome), end=": ")
     console.print(
-        f"{passed} of {len(campaign.verdicts)} requirements passed, {campaign.cases} scenarios in "
-        f"{campaign.duration_s:.1f} s, seed {campaign.seed}",
+        f"{passed} of {count_text(len(campaign.verdicts), 'requirement')} passed, "
+        f"{count_text(campaign.cases, 'scenario')} in {campaign.duration_s:.1f} s, seed {campaign.seed}",
         highlight=False,
     )
-    console.print(
-        f"evidence: {folder}{'/report.html' if (folder / 'report.html').is_file() else ''}",
-        highlight=False,
-        soft_wrap=True,
-    )
+    console.print(f"evidence: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
 
 
 class ProgressLine(AbstractContextManager["ProgressLine"]):
@@ -137,15 +169,17 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
         return self._show
 
     def _show(self, progress: Progress) -> None:
-        state = f"{progress.failed} requirements failed" if progress.failed else ""
-        if progress.errors:
-            state += f" {progress.errors} errors"
+        if not progress.total:
+            return
+        parts = [(progress.failed, "requirement failed", "requirements failed"), (progress.errors, "error", "errors")]
+        state = ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in parts if count)
         self._bar.update(
             self._task, description=progress.phase, completed=progress.done, total=progress.total, state=state
         )
         if not self._console.is_terminal and progress.done == progress.total and progress.phase != self._phase:
             self._phase = progress.phase
-            self.note(f"{progress.phase}: {progress.total} done after {progress.elapsed_s:.1f} s {state}".rstrip())
+            done = f"{progress.phase}: {progress.total} done after {progress.elapsed_s:.1f} s"
+            self.note(f"{done}, {state}" if state else done)
 
     def note(self, text: str) -> None:
         """Say something that stays (on a log) or passes (on a terminal)."""

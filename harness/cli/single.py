@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from harness.cli.common import emit, leave, shell_quote
-from harness.rig import find_rig, load_rig
+from harness.cli.common import emit, leave
 from harness.rig.records import run_record
 from harness.units import FLAG_PREFIXES
-from harness.verdict import Outcome, Verdict, overall
+from harness.verdict import Outcome, overall
 
 if TYPE_CHECKING:
     from harness.report.timeline import Entry
@@ -20,33 +20,39 @@ if TYPE_CHECKING:
     from harness.scenario import Scenario
 
 
-def play(
-    rig_name: str,
-    scenario: Scenario,
-    *,
-    sanitize: bool,
-    out: Path | None,
-    as_json: bool,
-    file: Path | None = None,
-) -> NoReturn:
-    """Play, judge, show, leave with the exit code of the outcome."""
-    rig = load_rig(find_rig(rig_name))
+def play(rig: Rig, scenario: Scenario, *, repeat: str, sanitize: bool, out: Path | None, as_json: bool) -> NoReturn:
+    """Play, judge, show, leave with the exit code of the outcome. `repeat` is the command that does it again."""
     run, entries = _run(rig, scenario, sanitize=sanitize)
-    outcome = outcome_of(run)
-    folder = _keep(rig, scenario, run, outcome, out) if out is not None else None
+    result = _Result(rig, run, tuple(entries), outcome_of(run), repeat)
+    folder = _keep(result, out) if out is not None else None
     if as_json:
-        _emit(rig, scenario, run, outcome, entries, folder)
+        emit(_record(result, folder))
     else:
-        _show(rig, scenario, run, outcome, entries, file or (folder / "scenario.toml" if folder else None))
-    leave(outcome)
+        _show(result, folder)
+    leave(result.outcome)
+
+
+@dataclass(frozen=True, slots=True)
+class _Result:
+    """One scenario played: all that is shown of it."""
+
+    rig: Rig
+    run: Run
+    entries: tuple[Entry, ...]
+    outcome: Outcome
+    repeat: str
 
 
 def _run(rig: Rig, scenario: Scenario, *, sanitize: bool) -> tuple[Run, Sequence[Entry]]:
     from harness.report.timeline import timeline  # noqa: PLC0415 - numpy is loaded with the session anyway
     from harness.rig.session import Session  # noqa: PLC0415 - see above
 
-    with Session(rig, sanitize=sanitize) as session:
+    with Session(rig) as session:
         run = session.run(scenario)
+        if sanitize:
+            from harness.rig.workers import with_sanitizer  # noqa: PLC0415 - worker processes, only when asked for
+
+            run = with_sanitizer(rig, run)
         flags = [name for name in rig.profile.bindings if name.startswith(FLAG_PREFIXES)]
         entries = timeline(rig.requirements, run.observation, run.trace.faults, run.trace.marks, flags)
     return run, entries
@@ -66,82 +72,75 @@ def outcome_of(run: Run) -> Outcome:
     return outcome
 
 
-def _emit(
-    rig: Rig, scenario: Scenario, run: Run, outcome: Outcome, entries: Sequence[Entry], folder: Path | None
-) -> None:
-    from harness.report.shapes import timeline_json  # noqa: PLC0415 - only for --json
+def _record(result: _Result, folder: Path | None) -> dict[str, Any]:
+    from harness.report.shapes import timeline_json  # noqa: PLC0415 - only for documents
 
-    faults = run.trace.faults
+    run, scenario, faults = result.run, result.run.scenario, result.run.trace.faults
     more = {
-        "outcome": outcome.value,
+        "outcome": result.outcome.value,
         "error": run.error,
+        "rig_file": str(result.rig.path),
+        "replay": result.repeat,
         "fired": bool(faults) and all(fault.fired for fault in faults),
         "faults": [
             {"label": fault.label, "kind": fault.kind, "fired": fault.fired, "first_fired_s": fault.first_fired_s}
             for fault in faults
         ],
-        "timeline": timeline_json(entries),
+        "timeline": timeline_json(result.entries),
     }
-    emit(
-        run_record(
-            rig=rig.name,
-            verdicts=run.verdicts,
-            seed=scenario.seed,
-            duration_s=scenario.duration_s,
-            run_dir=str(folder) if folder else None,
-            more=more,
-        )
+    return run_record(
+        rig=result.rig.name,
+        verdicts=run.verdicts,
+        seed=scenario.seed,
+        duration_s=scenario.duration_s,
+        run_dir=str(folder) if folder else None,
+        more=more,
     )
 
 
-def _show(
-    rig: Rig, scenario: Scenario, run: Run, outcome: Outcome, entries: Sequence[Entry], file: Path | None
-) -> None:
+def _show(result: _Result, folder: Path | None) -> None:
     from harness.report import terminal  # noqa: PLC0415 - rich is not needed for --json
 
-    console = terminal.make_console()
-    origin_s = min((action.at_s for action in scenario.actions), default=0.0)
-    console.print(terminal.timeline_table(entries, origin_s))
+    console, run, rig = terminal.make_console(), result.run, result.rig
+    origin_s = min((action.at_s for action in run.scenario.actions), default=0.0)
+    console.print(terminal.timeline_table(result.entries, origin_s))
     console.print()
-    touched = [v for v in run.verdicts if v.outcome is not Outcome.NOT_EXERCISED]
-    by_id = {verdict.requirement: verdict for verdict in touched}
-    console.print(terminal.verdict_table([r for r in rig.requirements if r.id in by_id], by_id))
-    console.print()
-    terminal.print_reasons(console, touched)
     if run.error:
-        console.print(f"[bold magenta]ERROR[/bold magenta] {run.error}", highlight=False)
+        console.print(f"ERROR {run.error}", style=terminal.COLOURS[Outcome.ERROR], markup=False, soft_wrap=True)
+    else:
+        touched = {v.requirement: v for v in run.verdicts if v.outcome is not Outcome.NOT_EXERCISED}
+        console.print(terminal.verdict_table([r for r in rig.requirements if r.id in touched], touched))
+        console.print()
+        terminal.print_reasons(console, touched.values(), {})
     for fault in run.trace.faults:
         if not fault.fired:
-            console.print(
-                f"fault {fault.label} did not fire: it changed nothing the controller was given", style="yellow"
-            )
-    console.print(_summary(rig, scenario, outcome, touched), highlight=False)
-    if outcome in (Outcome.FAIL, Outcome.ERROR) and file is not None:
-        console.print(f"repeat with: {shell_quote('bms-harness', 'replay', str(file))}", highlight=False)
+            text = f"fault {fault.label} did not fire: it changed nothing the controller was given"
+            console.print(text, style="yellow", markup=False, soft_wrap=True)
+    console.print(terminal.outcome_text(result.outcome), end=": ")
+    console.print(_summary(result), highlight=False)
+    if result.outcome in (Outcome.FAIL, Outcome.ERROR):
+        terminal.print_replay(console, result.repeat)
+    if folder is not None:
+        console.print(f"evidence: {folder}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _summary(rig: Rig, scenario: Scenario, outcome: Outcome, touched: Sequence[Verdict]) -> str:
-    left = len(rig.requirements) - len(touched)
+def _summary(result: _Result) -> str:
+    total = len(result.rig.requirements)
+    duration_s = result.run.scenario.duration_s
+    if result.run.error:
+        return f"the run broke off within {duration_s:g} s of simulated time, nothing of it was judged"
+    touched = sum(verdict.outcome is not Outcome.NOT_EXERCISED for verdict in result.run.verdicts)
     return (
-        f"{outcome.value}: {len(touched)} of {len(rig.requirements)} requirements exercised in "
-        f"{scenario.duration_s:g} s of simulated time, {left} not touched by this scenario"
+        f"{touched} of {total} requirements exercised in {duration_s:g} s of simulated time, "
+        f"{total - touched} not touched by this scenario"
     )
 
 
-def _keep(rig: Rig, scenario: Scenario, run: Run, outcome: Outcome, base: Path) -> Path:
+def _keep(result: _Result, base: Path) -> Path:
     from harness.rig.rundir import RunDirectory  # noqa: PLC0415 - only when evidence is kept
 
-    with RunDirectory.create(base, rig.name) as directory:
-        directory.write_scenario(scenario)
-        directory.write_trace(run.trace)
-        directory.write_run(
-            run_record(
-                rig=rig.name,
-                verdicts=run.verdicts,
-                seed=scenario.seed,
-                duration_s=scenario.duration_s,
-                run_dir=str(directory.path),
-                more={"outcome": outcome.value, "error": run.error, "rig_file": str(rig.path)},
-            )
-        )
+    with RunDirectory.create(base, result.rig.name) as directory:
+        directory.write_scenario(result.run.scenario)
+        directory.write_trace(result.run.trace)
+        directory.write_run(_record(result, directory.path))
         return directory.path

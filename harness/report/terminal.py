@@ -58,30 +58,36 @@ def verdict_table(requirements: Sequence[Requirement], verdicts: Mapping[str, Ve
     return table
 
 
-def print_reasons(console: Console, verdicts: Iterable[Verdict]) -> None:
-    """One line for each verdict that is worse than a pass and says why."""
+def print_reasons(console: Console, verdicts: Iterable[Verdict], replay: Mapping[str, str]) -> None:
+    """Each verdict that is worse than a pass with its reason, and below it the command that repeats it."""
     for verdict in verdicts:
         if verdict.outcome in (Outcome.FAIL, Outcome.ERROR, Outcome.INCONCLUSIVE):
             at = "" if verdict.at_s is None else f" at {verdict.at_s:.3f} s"
-            console.print(
-                Text(
-                    f"{verdict.outcome.value} {verdict.requirement}{at}: {verdict.reason}",
-                    style=COLOURS[verdict.outcome],
-                )
-            )
+            text = f"{verdict.outcome.value} {verdict.requirement}{at}: {verdict.reason}"
+            console.print(Text(text, style=COLOURS[verdict.outcome]), soft_wrap=True)
+            print_replay(console, replay.get(verdict.requirement, ""))
+
+
+def print_replay(console: Console, command: str) -> None:
+    """The command that repeats it, on one line whatever the width, so that it can be copied."""
+    if command:
+        console.print(Text(f"  repeat with: {command}"), soft_wrap=True)
 
 
 def timeline_table(entries: Sequence[Entry], origin_s: float) -> Table:
     """The reaction, line by line, with the time since the fault."""
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("t [s]", justify="right")
-    table.add_column("since fault [s]", justify="right")
+    table.add_column("time", justify="right")
+    table.add_column("since fault", justify="right")
     table.add_column("event")
     table.add_column("budget")
     for entry in entries:
         since = entry.t_s - origin_s
         style = {True: "green", False: "bold red", None: ""}[entry.within]
         table.add_row(
-            f"{entry.t_s:.3f}", f"{since:+.3f}" if since >= 0 else "", entry.event, Text(entry.budget, style=style)
+            f"{entry.t_s:.3f} s",
+            f"{since:+.3f} s" if since >= 0 else "",
+            Text(entry.event),
+            Text(entry.budget, style=style),
         )
     return table
