@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from harness.faults.catalogue import find_kind
+from harness.faults.model import TIMING
 from harness.scenario import Action, CommandAction, FaultAction, Scenario, begin, fault_windows
 
 MAX_RUNS = 400
@@ -133,7 +135,17 @@ def _plainer_fault(action: FaultAction, scenario: Scenario) -> Iterator[FaultAct
             yield begin(action.at_s, action.fault, **{**parameters, name: 1})
     for name, value in parameters.items():
         if isinstance(value, float) and name != "for_s":
-            yield from (begin(action.at_s, action.fault, **{**parameters, name: plain}) for plain in _rounded(value))
+            for plain in _rounded(value):
+                if _is_legal(action.fault, name, plain):
+                    yield begin(action.at_s, action.fault, **{**parameters, name: plain})
+
+
+def _is_legal(fault: str, name: str, value: float) -> bool:
+    """Whether a rounded value is still in its range: a period of 0.02 s must not become 0."""
+    kind = find_kind(fault)
+    parameters = (*kind.parameters, *TIMING) if kind is not None else TIMING
+    ranges = [(p.minimum, p.maximum) for p in parameters if p.name == name]
+    return all((low is None or value >= low) and (high is None or value <= high) for low, high in ranges)
 
 
 def _tidy_duration(action: FaultAction, scenario: Scenario) -> Iterator[FaultAction]:

@@ -383,3 +383,17 @@ def test_margin_of_a_case_is_the_smallest_of_its_requirement() -> None:
         (Verdict("A-1", Outcome.PASS, margin={"v": 0.2}), Verdict("B-1", Outcome.PASS, margin={"v": 0.1})),
     )
     assert (case.margin("A-1", "v"), case.margin("A-1", "ms")) == (0.2, None)
+
+
+def test_shrinker_keeps_every_value_in_its_legal_range() -> None:
+    tried: list[float] = []
+
+    def fails(candidate: Scenario) -> bool:
+        tried.extend(a.parameters["period_s"] for a in candidate.actions if "period_s" in getattr(a, "parameters", {}))
+        return True
+
+    fault = begin(1.0, "hvil-open", shape="intermittent", period_s=0.02, duty=0.5)
+
+    shrink(Scenario(rig="x", duration_s=5.0, action=(fault,)), lambda c: fails(c) and "shape" in str(c))
+
+    assert [] == [period_s for period_s in tried if period_s < 0.02]
