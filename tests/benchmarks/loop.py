@@ -134,7 +134,9 @@ def rest(session: Session, effort: Effort) -> Measurement:
     """Row 10: the same simulation in standby, half a minute and an hour after the drive."""
     seconds = effort.of(300, 100)
     simulation = restored(session)
-    buffers = TraceBuffers(session._machine.config, HOUR_S + seconds, cells=False, record_every=100)
+    buffers = TraceBuffers(
+        session._machine.config, HOUR_S + seconds, cells=False, flags=False, temps=False, record_every=100
+    )
     simulation.plan(session._planner.request("standby", simulation.now_ns, requested="drive"), ())
     simulation.run(simulation.now_s + SETTLED_S, buffers)
     early = simulation.save_state()

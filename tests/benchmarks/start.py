@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -36,8 +37,8 @@ def commands(effort: Effort, folder: Path) -> list[Measurement]:
     times = interleaved(
         {
             "python": lambda: _run(bare, folder),
-            "help": lambda: _run([*command_line(), "--help"], folder),
-            "inject": lambda: _run([*command_line(), *INJECT], folder),
+            "help": lambda: helped(_run([*command_line(), "--help"], folder)),
+            "inject": lambda: judged(_run([*command_line(), *INJECT], folder)),
         },
         effort.of(11, 5),
     )
@@ -74,10 +75,23 @@ def build(effort: Effort, folder: Path) -> Measurement:
     )  # fmt: skip
 
 
-def _run(command: list[str], folder: Path, extra: Mapping[str, str] | None = None) -> None:
-    """Run from an empty folder. Raises CalledProcessError with what it wrote; exit code 1 is a verdict, not a crash."""
+def helped(output: str) -> None:
+    """Raises ValueError when the output is no help text."""
+    if "Usage:" not in output:
+        raise ValueError(f"--help does not help: {output[:300]}")
+
+
+def judged(output: str) -> None:
+    """Raises ValueError when the output is not a JSON document with a verdict in it: then nothing was judged."""
+    if '"PASS"' not in json.dumps(json.loads(output)):
+        raise ValueError(f"inject judged nothing: {output[:300]}")
+
+
+def _run(command: list[str], folder: Path, extra: Mapping[str, str] | None = None) -> str:
+    """Run from an empty folder; what it wrote. Raises RuntimeError on any exit code but those of a verdict, 0 and 1."""
     paths = os.pathsep.join([str(Path(__file__).parents[2]), *os.environ.get("PYTHONPATH", "").split(os.pathsep)])
     environment = {**os.environ, "PYTHONPATH": paths, **(extra or {})}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     if done.returncode not in (0, 1):
         raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr.strip()[-500:]}")
+    return done.stdout

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.benchmarks.start import judged
 from tests.benchmarks.table import Bar, Measurement, all_met, document, failed, number, statement, table
 from tests.benchmarks.timing import Times, interleaved, ratio, wall_ratio
 
@@ -86,6 +87,12 @@ def test_ratios_are_taken_within_a_round_and_then_the_middle_one() -> None:
     quick = Times(cpu=(1.0, 10.0, 1.0), wall=(1.0, 2.0, 4.0))
     assert 12.0 == ratio(slow, quick)
     assert 10.0 == wall_ratio(slow, quick)
+
+
+@pytest.mark.parametrize("output", ["", "Traceback", "{}", '{"verdicts": [{"outcome": "NOT_EXERCISED"}]}'])
+def test_a_command_that_judges_nothing_is_not_timed_as_one_that_does(output: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        judged(output)
 
 
 def test_sides_take_turns_and_the_order_alternates() -> None:
