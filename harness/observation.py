@@ -8,7 +8,7 @@ is computed when first asked for, on whole arrays, and kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,24 +16,10 @@ from numpy.typing import NDArray
 from harness.canbus import e2e
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, RestbusMessage, States
+from harness.extremes import CONTACTORS, DIGITAL_IN, SENSOR_RANGE_DEGC, WITNESSES, Range, column_range
 from harness.requirements.evidence import MessageSeries, Series
 from harness.trace import Side, Trace
 
-# Bits of the columns "digital_in" and "contactors" (FIL_IN_*, FIL_OUT_* of the firmware port).
-DIGITAL_IN: Mapping[str, int] = {
-    "ignition": 1 << 0,
-    "charge_plug": 1 << 1,
-    "hvil_closed": 1 << 2,
-    "crash": 1 << 3,
-    "aux_positive": 1 << 4,
-    "aux_negative": 1 << 5,
-    "aux_precharge": 1 << 6,
-}
-CONTACTORS: Mapping[str, int] = {
-    "contactor_positive": 1 << 0,
-    "contactor_negative": 1 << 1,
-    "contactor_precharge": 1 << 2,
-}
 ARRAY_NAMES: Mapping[str, Mapping[str, str]] = {
     "given": {"cell_voltage_v": "cell_voltage_v", "cell_temp_degc": "cell_temp_degc"},
     "truth": {"cell_voltage_v": "true_cell_voltage_v", "cell_temp_degc": "true_cell_temp_degc"},
@@ -49,9 +35,9 @@ PERCENT: Mapping[str, tuple[Side, str]] = {  # of the truth, from columns that r
 CELL_VALID, CELL_OPEN_WIRE = 1, 2  # bits of the array "cell_flags" (FIL_VALID, FIL_OPEN_WIRE)
 MIN_PACK_V = 1.0
 RISE_WINDOW_S = 3.0
-SENSOR_RANGE_DEGC = (-45.0, 125.0)  # outside: a broken or shorted sensor wire, not a temperature
 UNKNOWN_STATE = -1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
+RecordedSide = Side | Literal["reported"]
 Values = NDArray[Any]
 
 
@@ -124,6 +110,18 @@ class Observation:
             self._cache[key] = self._report(quantity)
         return self._cache[key]
 
+    def extremes(self, side: RecordedSide, quantity: str) -> Range | None:
+        """Least and greatest value of a quantity without looking at its samples, NaN when one is unknown or there is
+        none; None where only the samples tell, or it was not recorded.
+        """
+        if side == "reported":
+            return self._reported_extremes(quantity)
+        found = column_range(self._trace, side, quantity)
+        if found is None and side == "given" and quantity == "cells_lost":
+            opened = column_range(self._trace, side, "cells_open_wire")
+            return column_range(self._trace, side, "cells_invalid") if opened == (0.0, 0.0) else None
+        return found
+
     def message(self, name: str, *, counter: str | None, crc: str | None) -> MessageSeries | None:
         """One message of the controller; None when the database has no message of that name."""
         key = (name, counter, crc)
@@ -167,7 +165,7 @@ class Observation:
     def _values(self, side: Side, quantity: str) -> Values | None:
         columns = self._trace.columns.get(side, {})
         if quantity in columns:
-            return columns[quantity]
+            return self._as_known(quantity, columns) if side == "given" else columns[quantity]
         if quantity in SPREADS:
             high, low = (self._column(side, name) for name in SPREADS[quantity])
             return None if high is None or low is None else high - low
@@ -206,6 +204,32 @@ class Observation:
             return None
         element: Values = array[:, int(number[:-1]) - 1]
         return element
+
+    def _as_known(self, quantity: str, columns: Mapping[str, Values]) -> Values:
+        """A column without what the controller cannot know: NaN, or a broken sensor counted as such."""
+        values = columns[quantity]
+        if quantity == "temps_invalid":
+            broken = self._broken_sensors(columns)
+            return values if broken is None else values + broken
+        witness = columns.get(WITNESSES.get(quantity, ""))
+        if witness is None:
+            return values
+        known = witness > 0
+        if quantity.startswith("cell_temp") and (broken := self._broken_sensors(columns)) is not None:
+            known &= broken == 0
+        return values if known.all() else np.where(known, values, np.float32(np.nan))
+
+    def _broken_sensors(self, columns: Mapping[str, Values]) -> Values | None:
+        """How many of the two extremes are no temperature: the reading of a broken or shorted wire that is still said
+        to be valid. None where all are temperatures.
+        """
+        high, low = columns.get("cell_temp_max_degc"), columns.get("cell_temp_min_degc")
+        if high is None or low is None:
+            return None
+        too_high, too_low = high > SENSOR_RANGE_DEGC[1], low < SENSOR_RANGE_DEGC[0]
+        if not too_high.any() and not too_low.any():
+            return None
+        return too_high.astype(np.float32) + too_low.astype(np.float32)
 
     # ---- derived quantities ----------------------------------------------------------------------------------
 
@@ -300,6 +324,14 @@ class Observation:
         if binding.scale != 1.0 or binding.offset != 0.0:
             value = value * binding.scale + binding.offset
         return Series(t_s, value)
+
+    def _reported_extremes(self, quantity: str) -> Range | None:
+        binding = self._profile.bindings.get(quantity)
+        found = None if binding is None or binding.states is not None else self.decoded.extremes(binding.path)
+        if binding is None or found is None or (binding.scale == 1.0 and binding.offset == 0.0):
+            return found
+        least, greatest = (value * binding.scale + binding.offset for value in found)
+        return (least, greatest) if binding.scale > 0.0 else (greatest, least)
 
     def _report_state(self, path: str, states: States) -> Series:
         series = self.decoded.signal(path)

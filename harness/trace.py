@@ -68,6 +68,7 @@ class Trace:
     `columns[side][quantity]` are arrays over `t_s`. `arrays` holds per-cell and per-sensor records, [rows, n]:
     "cell_voltage_v" and "cell_temp_degc" as given, "true_cell_voltage_v", "true_cell_temp_degc", "cell_flags".
     `error` is the text of a firmware or bench error that ended the run early, "" otherwise.
+    `extremes` are least and greatest value of columns, as far as the recorder kept them (NaN: one is unknown).
     `header` has rig, seed, tick_s, scenario and the hashes of rig, DBC and firmware.
     """
 
@@ -79,6 +80,7 @@ class Trace:
     marks: tuple[Mark, ...] = ()
     header: Mapping[str, Any] = field(default_factory=dict)
     error: str = ""
+    extremes: Mapping[Side, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
 
     @property
     def duration_s(self) -> float:

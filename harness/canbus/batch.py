@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.canbus.database import Database
-from harness.canbus.layout import Place, lay_out
+from harness.canbus.layout import Layout, Place, lay_out
 from harness.canbus.model import Signal
 from harness.firmware.builder import build_kernel
 from harness.firmware.loader import KernelLibrary, load_kernel
@@ -71,7 +71,7 @@ class Decoder:
             _plain(frames.length, np.uint8),
             data,
         )
-        return Decoded(self, frames.t_ns, data, nodes)
+        return Decoded(self._decoder, self.layout, frames.t_ns, data, nodes)
 
 
 def _plain(array: NDArray[Any], kind: Any) -> NDArray[Any]:
@@ -119,13 +119,20 @@ class Decoded:
     """The signals of one frame buffer."""
 
     def __init__(
-        self, decoder: Decoder, t_ns: NDArray[np.uint64], data: NDArray[np.uint8], nodes: DecodedNodes
+        self,
+        decoder: FrameDecoder,
+        layout: Layout,
+        t_ns: NDArray[np.uint64],
+        data: NDArray[np.uint8],
+        nodes: DecodedNodes,
     ) -> None:
-        self._layout = decoder.layout
+        self._decoder = decoder
+        self._layout = layout
         self._t_ns = t_ns
         self._data = data
         self._nodes = nodes
         self._times: dict[int, NDArray[np.float64]] = {}
+        self._extremes: dict[int, list[tuple[float, float]]] = {}
 
     def __contains__(self, message: str) -> bool:
         """Whether the database has a message of that name."""
@@ -169,6 +176,25 @@ class Decoded:
             series = self.signal(path)
             return series.t_s, series.value
         return self._node_times(places[0].node), self._values(places[0])
+
+    def extremes(self, path: str) -> tuple[float, float] | None:
+        """Least and greatest value of "Message.Signal", NaN when none came or one is NaN. None for a signal at several
+        values of a multiplexer: ask its series.
+        """
+        places = self._layout.places[path]
+        if len(places) > 1:
+            return None
+        node = places[0].node
+        found = self._extremes.get(node)
+        if found is None:
+            found = self._extremes[node] = self._node_extremes(node)
+        return found[places[0].row]
+
+    def _node_extremes(self, node: int) -> list[tuple[float, float]]:
+        """Of all signals of a node at once: most are asked for."""
+        count, start = self._nodes.count[node], self._nodes.value_start[node]
+        signals = int(self._layout.plan.nodes[node]["n_signals"])
+        return self._decoder.extremes(self._nodes.values[start : start + signals * count].reshape(signals, count))
 
     def _rows(self, node: int) -> NDArray[np.int32]:
         start = self._nodes.start[node]

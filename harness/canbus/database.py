@@ -10,15 +10,17 @@ otherwise. What has no meaning at all (no message, no DBC text) is always refuse
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.canbus.dbctext import EXTENDED_BIT, MAX_MESSAGE_BYTES, Finding, Scan, scan
-from harness.canbus.model import Message, Signal
+from harness.canbus.model import Message, Selectors, Signal
 from harness.errors import Problem, RigError
 
 if TYPE_CHECKING:
@@ -104,14 +106,13 @@ def _warning(path: Path, finding: Finding) -> str:
 def _parse(scanned: Scan, path: Path) -> tuple[cantools.database.can.Database, tuple[Message, ...]]:
     import logging  # noqa: PLC0415 - only to keep the library's remarks off the console
 
-    import cantools.database  # noqa: PLC0415 - 100 ms, needed only where a database is read
-
+    parser = _parser()
     quiet = logging.getLogger("cantools")
     before = quiet.level
     quiet.setLevel(logging.CRITICAL)
     try:
-        library = cantools.database.load_string(scanned.text, database_format="dbc", strict=False)
-        assert isinstance(library, cantools.database.can.Database)
+        library = parser.load_string(scanned.text, database_format="dbc", strict=False)
+        assert isinstance(library, parser.can.Database)
         return library, _messages(library)
     except RecursionError as error:
         raise RigError([Problem(str(path), 0, "", "nesting too deep", "a DBC file")]) from error
@@ -119,6 +120,23 @@ def _parse(scanned: Scan, path: Path) -> tuple[cantools.database.can.Database, t
         raise RigError([_parse_problem(error, scanned, path)]) from error
     finally:
         quiet.setLevel(before)
+
+
+def _parser() -> Any:
+    """`cantools.database`, imported where a database is read.
+
+    The package around it also imports a tester and with it python-can, 130 ms (600 ms where asammdf is installed) that
+    reading a DBC has no use for. A stand-in takes the package's place while its part is imported, unless it is there.
+    """
+    if "cantools" in sys.modules:
+        return importlib.import_module("cantools.database")
+    spec = importlib.util.find_spec("cantools")
+    assert spec is not None
+    sys.modules["cantools"] = importlib.util.module_from_spec(spec)  # has its path, but did not run
+    try:
+        return importlib.import_module("cantools.database")
+    finally:
+        del sys.modules["cantools"]
 
 
 def _parse_problem(error: Exception, scanned: Scan, path: Path) -> Problem:
@@ -256,17 +274,34 @@ def _reachable(message: Message, signal: Signal) -> bool:
 
 
 def _overlaps(message: Message, scanned: Scan, dbc_id: int) -> list[Finding]:
-    """Pairs of signals that claim the same bit in the same frame: not if one multiplexer keeps them apart."""
-    spans = [(signal, signal.bits, message.selectors(signal)) for signal in message.signals]
-    findings = []
-    for (one, bits, path), (other, other_bits, other_path) in combinations(spans, 2):
+    """Pairs of signals that claim the same bit in the same frame: not if one multiplexer keeps them apart.
+
+    Signals behind the same multiplexer values are compared as a group first; hundreds of cells make many pairs.
+    """
+    groups: dict[Selectors, list[tuple[Signal, int]]] = {}
+    for signal in message.signals:
+        groups.setdefault(message.selectors(signal), []).append((signal, signal.bits))
+    occupied = [(path, members, _union(bits for _, bits in members)) for path, members in groups.items()]
+    pairs = [pair for _, members, _ in occupied for pair in combinations(members, 2)]
+    for (path, members, bits), (other_path, others, other_bits) in combinations(occupied, 2):
         if bits & other_bits and not _exclusive(path, other_path):
+            pairs += product(members, others)
+    findings = []
+    for (one, bits), (other, other_bits) in pairs:
+        if bits & other_bits:
             line = max(scanned.line_of(dbc_id, one.name), scanned.line_of(dbc_id, other.name))
             found = f"bits shared by {one.name} and {other.name}"
             findings.append(Finding(line, message.name, found, "signals that do not overlap"))
     return findings
 
 
-def _exclusive(one: tuple[tuple[str, frozenset[int]], ...], other: tuple[tuple[str, frozenset[int]], ...]) -> bool:
+def _union(masks: Iterable[int]) -> int:
+    union = 0
+    for mask in masks:
+        union |= mask
+    return union
+
+
+def _exclusive(one: Selectors, other: Selectors) -> bool:
     selected = dict(other)
-    return any(name in selected and not ids & selected[name] for name, ids in one)
+    return any(name in selected and ids.isdisjoint(selected[name]) for name, ids in one)

@@ -62,7 +62,6 @@ class _Node:
 
     message: Message
     signals: tuple[Signal, ...]
-    above: frozenset[str]
 
 
 @dataclass(slots=True)
@@ -80,20 +79,20 @@ class _Builder:
         """All nodes, each after the one that selects it."""
         children = [_children(message) for message in self.messages]
         for message, below in zip(self.messages, children, strict=True):
-            self._add(message, below.get(None, ()), frozenset())
+            self._add(message, below.get(None, ()))
         index = {message.name: below for message, below in zip(self.messages, children, strict=True)}
         at = 0
         while at < len(self.pending):
             self._select(at, index[self.pending[at].message.name])
             at += 1
 
-    def _add(self, message: Message, signals: Sequence[Signal], above: frozenset[str]) -> int:
+    def _add(self, message: Message, signals: Sequence[Signal]) -> int:
         number = len(self.nodes)
         self.nodes.append([len(self.signals), len(signals), 0, 0])
         self.signals += signals
         for row, signal in enumerate(signals):
             self.places.setdefault(f"{message.name}.{signal.name}", []).append(Place(number, row))
-        self.pending.append(_Node(message, tuple(signals), above))
+        self.pending.append(_Node(message, tuple(signals)))
         return number
 
     def _select(self, number: int, children: Mapping[str | None, Sequence[Signal]]) -> None:
@@ -104,7 +103,7 @@ class _Builder:
         node, entry = self.pending[number], self.nodes[number]
         entry[2] = len(self.selectors)
         for row, signal in enumerate(node.signals):
-            if not signal.is_multiplexer or signal.is_float or signal.name in node.above:
+            if not signal.is_multiplexer or signal.is_float:
                 continue
             selected = children.get(signal.name, ())
             by_value: dict[int, list[Signal]] = {value: [] for value in signal.states}
@@ -115,8 +114,7 @@ class _Builder:
             if known:
                 self.selectors.append((entry[0] + row, len(self.values), len(known)))
                 self.values += known
-                above = node.above | {signal.name}
-                self.value_node += [self._add(node.message, by_value[value], above) for value in known]
+                self.value_node += [self._add(node.message, by_value[value]) for value in known]
         entry[3] = len(self.selectors) - entry[2]
 
     def _rows_per_frame(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 MAX_SIGNAL_BITS = 64
 FLOAT_BITS = (32, 64)
+Selectors = tuple[tuple[str, frozenset[int]], ...]  # multiplexers and their values, outermost first
 EXACT_BITS = 53  # of a double
 MAX_PAYLOAD_BYTES = 64
 
@@ -102,7 +103,7 @@ class Message:
     def __post_init__(self) -> None:
         object.__setattr__(self, "by_name", {signal.name: signal for signal in self.signals})
 
-    def selectors(self, signal: Signal) -> tuple[tuple[str, frozenset[int]], ...]:
+    def selectors(self, signal: Signal) -> Selectors:
         """The multiplexers that must stand at one of their values for the signal to be there, outermost first.
 
         A chain that never reaches the root (a cycle) ends where it repeats; such a signal is never decoded.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C declarations of fil.h and kernel.h for cffi.
+"""The C declarations of fil.h and kernel.h (with the headers it includes) for cffi.
 
 Parsing the headers costs 130 ms a start, so the parsed form (cffi's out-of-line ABI module) is generated once and kept
 in the build cache under the hash of the headers; loading it takes a few ms and needs neither cffi nor pycparser.
@@ -26,6 +26,7 @@ from harness.firmware.builder import kernel_folder, port_folder
 _COMMENT = re.compile(r"/\*.*?\*/", re.DOTALL)
 _CPLUSPLUS = re.compile(r"^#ifdef __cplusplus$.*?^#endif$", re.DOTALL | re.MULTILINE)
 _DIRECTIVE = re.compile(r"^[ \t]*#.*$", re.MULTILINE)
+_INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
 
 
 def load_declarations() -> Any:
@@ -40,10 +41,19 @@ def load_declarations() -> Any:
 
 
 def declaration_source() -> str:
-    """The two headers as cffi reads them: without comments, directives and C++ brackets."""
-    headers = (port_folder() / "fil.h", kernel_folder() / "kernel.h")
-    text = "\n".join(header.read_text(encoding="utf-8") for header in headers)
+    """The two headers and what they include, as cffi reads them: without comments, directives and C++ brackets."""
+    text = _with_includes("kernel.h", set())
     return _DIRECTIVE.sub("", _CPLUSPLUS.sub("", _COMMENT.sub("", text)))
+
+
+def _with_includes(name: str, seen: set[str]) -> str:
+    """A header of the kernel or the port, each header it includes put in once, in its place."""
+    if name in seen:
+        return ""
+    seen.add(name)
+    folder = port_folder() if name == "fil.h" else kernel_folder()
+    text = (folder / name).read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda found: _with_includes(found[1], seen), text)
 
 
 def _generate(name: str, source: str) -> str:

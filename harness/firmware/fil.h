@@ -48,6 +48,9 @@ enum {
     FIL_FRAME_ERROR = 1 << 4
 };
 
+/* Error states of a CAN controller (ISO 11898-1). */
+enum { FIL_CAN_ERROR_ACTIVE = 0, FIL_CAN_ERROR_PASSIVE = 1, FIL_CAN_BUS_OFF = 2 };
+
 /* A CAN frame, classic or FD. length is the number of data bytes (0..8, FD up to 64), not the DLC code. */
 typedef struct fil_frame {
     uint32_t id;
@@ -97,6 +100,8 @@ typedef struct fil_inputs {
     uint8_t pack_flags;          /* FIL_VALID */
     uint8_t link_flags;          /* FIL_VALID */
     uint8_t insulation_flags;    /* FIL_VALID */
+    const uint8_t *can_state;    /* [n_buses] FIL_CAN_*: the error state of the CAN controller on each bus */
+    uint8_t n_buses;
 } fil_inputs;
 
 /* What the firmware drives. The harness clears nothing: write every field in every step. */
@@ -104,6 +109,11 @@ typedef struct fil_outputs {
     uint32_t contactors;  /* FIL_OUT_* */
     uint32_t digital_out; /* product specific */
     uint8_t *balancing;   /* [n_cells] 1 = bleed resistor on */
+    /* Bit per bus: start the recovery of a controller that is bus-off. Without it the controller stays off. It then
+     * waits for 128 times 11 recessive bits (2.8 ms at 500 kbit/s on a free bus) and is error active again. While it is
+     * off it receives nothing, and what fil_can_tx hands over is thrown away, as is what was waiting to be sent. A bit
+     * for a controller that is not bus-off, or recovers already, does nothing. */
+    uint32_t can_restart;
 } fil_outputs;
 
 enum { FIL_NVM_READ = 0, FIL_NVM_SIZE = 1 };

@@ -23,7 +23,8 @@ class TraceBuffers:
     Everything read from it is a view that the next `clear` and run overwrite: copy what has to outlive that. Reusing
     buffers is what makes short runs cheap, since fresh memory costs a page fault every three rows.
 
-    `cells`: record voltage and flags of every cell and every temperature, as given. `truth_cells`: the true ones too.
+    `cells`: record every cell voltage as given, `flags`: validity and open wires of every cell, `temps`: every
+    temperature. `truth_cells`: the true voltages and temperatures of every cell.
     """
 
     def __init__(
@@ -32,6 +33,8 @@ class TraceBuffers:
         seconds: float,
         *,
         cells: bool = True,
+        flags: bool = True,
+        temps: bool = True,
         truth_cells: bool = False,
         frames_per_s: float = 2000,
         record_every: int = 1,
@@ -45,6 +48,9 @@ class TraceBuffers:
         shapes: dict[str, tuple[type, tuple[int, ...]]] = {
             "row_ns": (np.uint64, (self.max_rows,)),
             "columns": (np.float32, (len(Column), self.max_rows)),
+            "column_least": (np.float32, (len(Column),)),
+            "column_greatest": (np.float32, (len(Column),)),
+            "column_unknown": (np.int32, (len(Column),)),
             "frame_ns": (np.uint64, (self.max_frames,)),
             "frame_id": (np.uint32, (self.max_frames,)),
             "frame_data": (np.uint8, (self.max_frames, self.frame_width)),
@@ -53,7 +59,9 @@ class TraceBuffers:
             shapes[name] = (np.uint8, (self.max_frames,))
         if cells:
             shapes["cell_uv"] = (np.int32, (self.max_rows, n_cells))
+        if flags:
             shapes["cell_flags"] = (np.uint8, (self.max_rows, n_cells))
+        if temps:
             shapes["temp_mdegc"] = (np.int32, (self.max_rows, n_temps))
         if truth_cells:
             shapes["true_cell_v"] = (np.float32, (self.max_rows, n_cells))
@@ -88,6 +96,19 @@ class TraceBuffers:
     def column(self, column: Column) -> NDArray[np.float32]:
         """One column, [n_rows]."""
         return self._arrays["columns"][column, : self.n_rows]
+
+    def extremes(self) -> list[tuple[float, float]]:
+        """Least and greatest value of every column over all rows: kept while recording, so that this costs nothing.
+
+        NaN for a column with an unknown value, and for all without rows.
+        """
+        if not self.n_rows:
+            return [(math.nan, math.nan)] * len(Column)
+        arrays = self._arrays
+        found = list(zip(arrays["column_least"].tolist(), arrays["column_greatest"].tolist(), strict=True))
+        for column in arrays["column_unknown"].nonzero()[0].tolist():
+            found[column] = (math.nan, math.nan)
+        return found
 
     def rows(self, name: str) -> NDArray[Any] | None:
         """cell_uv, cell_flags, temp_mdegc (given), true_cell_v or true_cell_degc, [n_rows, n]; None: not recorded."""

@@ -30,6 +30,7 @@ class Column(IntEnum):
     GIVEN_CELL_TEMP_MIN_DEGC = auto()
     GIVEN_CELL_TEMP_MAX_INDEX = auto()
     GIVEN_CELL_TEMP_MIN_INDEX = auto()
+    GIVEN_CELL_TEMP_RISE_K_PER_S = auto()
     GIVEN_CELLS_INVALID = auto()
     GIVEN_CELLS_OPEN_WIRE = auto()
     GIVEN_CELL_AGE_MAX_S = auto()

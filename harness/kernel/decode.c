@@ -4,6 +4,7 @@
  * multiplexer), then each signal of a node is one loop over its frames. Bounds are Python's duty: a signal lies inside
  * its message, a frame of a message is at least as long as the message, and the buffer is as wide.
  */
+#include <math.h>
 #include <string.h>
 
 #include "kernel.h"
@@ -271,5 +272,20 @@ void bh_decode_values(
         if (result->node_count[node]) {
             decode_node(plan, frames, result, node, values + result->value_start[node]);
         }
+    }
+}
+
+void bh_decode_extremes(const double *values, int32_t n_signals, int32_t n_frames, double *least, double *greatest)
+{
+    for (int32_t s = 0; s < n_signals; s++, values += n_frames) {
+        double low = HUGE_VAL, high = -HUGE_VAL;
+        int unknown = n_frames == 0;
+        for (int32_t i = 0; i < n_frames; i++) {
+            low = values[i] < low ? values[i] : low; /* false for NAN */
+            high = values[i] > high ? values[i] : high;
+            unknown |= values[i] != values[i];
+        }
+        least[s] = unknown ? (double)NAN : low;
+        greatest[s] = unknown ? (double)NAN : high;
     }
 }

@@ -112,6 +112,14 @@ class FrameDecoder:
         start, count = self._places.tolist()
         return DecodedNodes(start, count, self._value_start.tolist(), rows, values, tuple(result.counts))
 
+    def extremes(self, series: NDArray[np.float64]) -> list[tuple[float, float]]:
+        """Least and greatest value of each row of a contiguous [signal, frame]; NaN for an empty row or one with NaN."""
+        found = np.empty((2, len(series)), np.float64)
+        pointer = self._ffi.from_buffer("double[]", found)
+        values = self._ffi.from_buffer("double[]", series)
+        self._lib.bh_decode_extremes(values, len(series), series.shape[1], pointer, pointer + len(series))
+        return list(zip(*found.tolist(), strict=True))
+
     def _reserve(self, n: int) -> None:
         if n > self._room:
             self._room = n

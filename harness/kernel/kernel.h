@@ -13,6 +13,9 @@
 
 #include "fil.h"
 
+#include "bus_types.h"
+#include "fault_types.h"
+
 enum { BH_ABI_VERSION = 1, BH_FOREVER_S = 1000000000 };
 
 /* ---- plant ------------------------------------------------------------------------------------------------ */
@@ -81,153 +84,6 @@ typedef struct bh_environment_config {
     double charger_slope_a_per_s;
 } bh_environment_config;
 
-/* ---- virtual CAN bus and rest bus ------------------------------------------------------------------------- */
-
-enum { BH_NODE_DUT = 0, BH_NODE_VEHICLE = 1, BH_NODE_CHARGER = 2, BH_NODE_TESTER = 3, BH_N_NODES = 4 };
-
-typedef struct bh_bus_config {
-    int32_t n_buses;
-    uint32_t bitrate;      /* nominal */
-    uint32_t data_bitrate; /* FD data phase; 0 = classic only */
-} bh_bus_config;
-
-/* Environment values that cyclic messages carry and that frames of the DUT command. */
-enum {
-    BH_VALUE_NONE = 0,
-    BH_VALUE_CHARGER_VOLTAGE_V, /* sent: measured by the charger */
-    BH_VALUE_CHARGER_CURRENT_A, /* sent: delivered, positive = into the pack */
-    BH_VALUE_LINK_VOLTAGE_V,    /* sent: measured by the inverter */
-    BH_VALUE_VEHICLE_POWER_W,   /* sent */
-    BH_VALUE_CHARGE_LIMIT_A,    /* received from the DUT */
-    BH_VALUE_DISCHARGE_LIMIT_A, /* received from the DUT */
-    BH_VALUE_CHARGE_VOLTAGE_LIMIT_V, /* received from the DUT */
-    BH_VALUE_READY_TO_DRIVE,    /* received from the DUT: 1 = the vehicle may draw power */
-    BH_VALUE_READY_TO_CHARGE,   /* received from the DUT: 1 = the charger may deliver */
-    BH_N_VALUES
-};
-
-/* Where one number sits in a frame: sawtooth bit numbering as in DBC files. raw = (value - offset) / scale. */
-typedef struct bh_field {
-    int32_t value; /* BH_VALUE_* */
-    int32_t message; /* sent: index of the bh_message. received: unused */
-    uint32_t id;     /* received: identifier and ... */
-    uint8_t extended;
-    uint8_t bus;
-    uint8_t big_endian;
-    uint8_t is_signed;
-    uint16_t start_bit;
-    uint16_t length;
-    double scale;
-    double offset;
-    /* received enumerations: value counts as 1 when match_min <= raw <= match_max, otherwise 0; both 0 = a plain number */
-    int64_t match_min;
-    int64_t match_max;
-} bh_field;
-
-/* A cyclic message of the rest bus. Counter and CRC are put in at every sending. */
-typedef struct bh_message {
-    uint32_t id;
-    uint8_t flags; /* FIL_FRAME_* */
-    uint8_t bus;
-    uint8_t node; /* BH_NODE_* */
-    uint8_t length;
-    uint32_t period_us;
-    uint32_t offset_us;
-    uint8_t payload[64];
-    int16_t counter_start_bit; /* little endian; -1 = none */
-    int16_t counter_length;
-    int16_t counter_max; /* wraps to 0 after this value */
-    int16_t crc_byte;    /* -1 = none */
-    uint8_t crc_polynomial;
-    uint8_t crc_initial;
-    uint8_t crc_final_xor;
-    uint8_t crc_data_id; /* fed into the CRC before the payload without the CRC byte */
-    uint8_t enabled;
-    uint8_t requires_plug; /* sent only while the charge plug is in */
-} bh_message;
-
-/* ---- faults ----------------------------------------------------------------------------------------------- */
-
-/* Where a fault acts. Truth first, then what the controller is given, then the bus. */
-enum {
-    BH_AT_CELL_VOLTAGE = 0,     /* terminal voltage held, V */
-    BH_AT_CELL_LEAK_OHM,        /* resistor across the cell: self-discharge or internal short */
-    BH_AT_CELL_RESISTANCE,      /* factor on R0, R1, R2 */
-    BH_AT_CELL_CAPACITY,        /* factor on the capacity */
-    BH_AT_CELL_HEAT_W,          /* extra heat */
-    BH_AT_JOINT_OHM,            /* extra resistance of the bus bar behind the cell, seen by its sense wires */
-    BH_AT_COOLANT_FLOW,         /* factor 0..1 on the cooling conductance */
-    BH_AT_AMBIENT_DEGC,         /* ambient and coolant inlet temperature */
-    BH_AT_INSULATION_POSITIVE_OHM,
-    BH_AT_INSULATION_NEGATIVE_OHM,
-    BH_AT_CONTACTOR_WELDED,     /* index: 0 positive, 1 negative, 2 precharge; active = stays closed */
-    BH_AT_CONTACTOR_STUCK_OPEN, /* index as above; active = stays open */
-    BH_AT_CONTACTOR_EXTRA_OPEN_S, /* index as above; added to the opening time */
-    BH_AT_CONTACTOR_EXTRA_CLOSE_S,
-    BH_AT_PRECHARGE_OHM,        /* resistance of the precharge branch; huge = open */
-    BH_AT_FUSE_OPEN,
-    BH_AT_SUPPLY_V,             /* supply of the controller */
-    BH_AT_HVIL_OPEN,
-    BH_AT_CRASH,
-    BH_AT_CHARGER_IGNORES_LIMITS,
-    BH_AT_CHARGER_OVERVOLTAGE_V, /* added to the voltage it regulates to */
-    BH_AT_VEHICLE_IGNORES_LIMITS,
-    BH_AT_LOAD_W,               /* power asked of the link */
-    BH_N_TRUTH_POINTS,
-    BH_AT_SENSE_CELL_V = 100,   /* what the front end reports, V */
-    BH_AT_SENSE_CELL_OPEN_WIRE, /* wire between cell index and index + 1 */
-    BH_AT_SENSE_TEMP_DEGC,
-    BH_AT_SENSE_CURRENT_A,
-    BH_AT_SENSE_PACK_V,
-    BH_AT_SENSE_LINK_V,
-    BH_AT_SENSE_INSULATION_OHM,
-    BH_AT_SENSE_AUX,            /* auxiliary contact; index: 0 positive, 1 negative, 2 precharge */
-    BH_AT_MESSAGE_LOST = 200,   /* index: rest-bus message */
-    BH_AT_MESSAGE_DELAY_S
-};
-
-/* How it acts on the value found there. */
-enum {
-    BH_OP_SET = 0,   /* value */
-    BH_OP_ADD,       /* found + value */
-    BH_OP_SCALE,     /* found * value */
-    BH_OP_HOLD,      /* the value found when the fault became active */
-    BH_OP_NEGATE,
-    BH_OP_INVALID,   /* validity flag cleared, the value stays */
-    BH_OP_STALE      /* held, validity kept, age grows */
-};
-
-/* How it acts over time. The effect s runs from 0 (as found) to 1 (as the op says). */
-enum {
-    BH_SHAPE_STEP = 0,    /* 1 from from_ns until until_ns; constant and pulse are steps too */
-    BH_SHAPE_RAMP,        /* 0 to 1 over ramp_s, then 1 */
-    BH_SHAPE_INTERMITTENT, /* 1 for the first duty * period_s of every period_s */
-    BH_SHAPE_NOISE        /* 1, and value + sigma * seeded standard normal number, new every tick */
-};
-
-typedef struct bh_fault {
-    int32_t point; /* BH_AT_* */
-    int32_t index; /* cell, sensor, contactor, message; -1 = all */
-    int32_t op;    /* BH_OP_* */
-    int32_t shape; /* BH_SHAPE_* */
-    double value;
-    double sigma;
-    double ramp_s;
-    double period_s;
-    double duty;
-    uint64_t seed;
-    uint64_t from_ns;
-    uint64_t until_ns; /* exclusive */
-} bh_fault;
-
-/* Did the controller get other inputs because of this fault? Kept per fault, in the order of the table. */
-typedef struct bh_fault_report {
-    uint64_t first_fired_ns; /* UINT64_MAX: never */
-    uint64_t last_fired_ns;
-    uint32_t active_ticks;
-    uint32_t fired_ticks;
-} bh_fault_report;
-
 /* ---- events: what the scenario does besides faults --------------------------------------------------------- */
 
 enum {
@@ -267,6 +123,7 @@ enum {
     BH_GIVEN_CELL_TEMP_MIN_DEGC,
     BH_GIVEN_CELL_TEMP_MAX_INDEX,
     BH_GIVEN_CELL_TEMP_MIN_INDEX,
+    BH_GIVEN_CELL_TEMP_RISE_K_PER_S, /* over the last 3 s of the record; NAN without temp_mdegc */
     BH_GIVEN_CELLS_INVALID,
     BH_GIVEN_CELLS_OPEN_WIRE,
     BH_GIVEN_CELL_AGE_MAX_S,
@@ -313,6 +170,9 @@ typedef struct bh_trace {
     int32_t frame_width;      /* bytes kept of a frame: 8 or 64 */
     uint64_t *row_ns;         /* [max_rows] */
     float *columns;           /* [BH_N_COLUMNS][max_rows] */
+    float *column_least;      /* [BH_N_COLUMNS] over all rows, without NAN; NULL (all three): not kept */
+    float *column_greatest;   /* [BH_N_COLUMNS] */
+    int32_t *column_unknown;  /* [BH_N_COLUMNS] not 0 = there is a NAN among the rows */
     int32_t *cell_uv;         /* [max_rows][n_cells] given */
     uint8_t *cell_flags;      /* [max_rows][n_cells] given */
     int32_t *temp_mdegc;      /* [max_rows][n_temps] given */
@@ -327,6 +187,7 @@ typedef struct bh_trace {
     uint8_t *frame_data;      /* [max_frames][frame_width], rest zero */
     int64_t n_rows;
     int64_t n_frames;
+    int64_t n_summed; /* rows in the extremes of the columns; the kernel's own */
 } bh_trace;
 
 /* ---- simulation ------------------------------------------------------------------------------------------- */
@@ -406,6 +267,11 @@ uint64_t bh_error_address(const bh_sim *sim); /* program counter relative to the
 
 /* Queue one frame from a tester node at the present time (manual sending). */
 int bh_send(bh_sim *sim, int32_t node, const fil_frame *frame);
+
+/* How a node stands on a bus. Returns 0, or -1 when there is no such bus or node. */
+int bh_node_status_of(const bh_sim *sim, int32_t bus, int32_t node, bh_node_status *status);
+/* 0..1 over the last 100 ms, error frames included; < 0 when there is no such bus. */
+double bh_bus_load_of(const bh_sim *sim, int32_t bus);
 
 /* Frames that never got through: the firmware's receive queue or a bus's waiting room was full. */
 uint64_t bh_frames_lost(const bh_sim *sim);
@@ -517,5 +383,7 @@ int64_t bh_decode_sort(const bh_decode_plan *plan, const bh_decode_frames *frame
 /* Decode everything sorted into values. */
 void bh_decode_values(
     const bh_decode_plan *plan, const bh_decode_frames *frames, const bh_decode_result *result, double *values);
+/* Least and greatest of each of n_signals series of n_frames values, [signal][frame]; both NAN for a series with one. */
+void bh_decode_extremes(const double *values, int32_t n_signals, int32_t n_frames, double *least, double *greatest);
 
 #endif

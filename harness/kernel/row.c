@@ -2,9 +2,15 @@
  *
  * row.c - writes the trace: one frame, one row.
  */
+#include <math.h>
 #include <string.h>
 
 #include "sim.h"
+
+/* A reading beyond is that of a broken or shorted sensor wire, not a temperature. */
+enum { COLDEST_MDEGC = -45000, HOTTEST_MDEGC = 125000 };
+#define RISE_WINDOW_NS 3000000000ULL
+#define RISE_PER_K_PER_S 3000.0 /* mK over the window for 1 K/s */
 
 void bh_record_frame(bh_trace *trace, const bh_slot *slot, uint64_t end_ns) {
     const int64_t at = trace->n_frames++;
@@ -113,6 +119,114 @@ static void put_arrays(const bh_sim *sim, bh_trace *trace, int64_t at) {
     }
 }
 
+/* ---- fastest rise of a temperature ---------------------------------------------------------------------------- */
+
+static int32_t largest_rise(const int32_t *restrict now, const int32_t *restrict before, int32_t n) {
+    int32_t largest = INT32_MIN;
+    for (int32_t i = 0; i < n; i++) {
+        const int32_t rise = now[i] - before[i];
+        largest = rise > largest ? rise : largest;
+    }
+    return largest;
+}
+
+/* Over sensors that show a temperature in both rows; 0 without any. */
+static int32_t largest_valid_rise(const int32_t *restrict now, const int32_t *restrict before, int32_t n) {
+    int32_t largest = INT32_MIN;
+    for (int32_t i = 0; i < n; i++) {
+        const int valid = (now[i] > COLDEST_MDEGC) & (now[i] < HOTTEST_MDEGC) & (before[i] > COLDEST_MDEGC) &
+                          (before[i] < HOTTEST_MDEGC);
+        const int32_t rise = valid ? now[i] - before[i] : INT32_MIN; /* no overflow: both lie in the range */
+        largest = rise > largest ? rise : largest;
+    }
+    return largest == INT32_MIN ? 0 : largest;
+}
+
+/* Whether every sensor showed a temperature in a row. */
+static int all_valid(const bh_trace *trace, int64_t at) {
+    const float *column = trace->columns + at;
+    const int64_t stride = trace->max_rows;
+    return !(column[BH_GIVEN_TEMPS_INVALID * stride] > 0.0F) &&
+           column[BH_GIVEN_CELL_TEMP_MAX_DEGC * stride] < HOTTEST_MDEGC / 1000 &&
+           column[BH_GIVEN_CELL_TEMP_MIN_DEGC * stride] > COLDEST_MDEGC / 1000;
+}
+
+/* K/s over the last 3 s; since the first row as long as there are no 3 s. */
+static double temp_rise(const bh_sim *sim, const bh_trace *trace, int64_t at) {
+    if (trace->temp_mdegc == NULL) {
+        return (double)NAN;
+    }
+    const uint64_t row_ns = sim->tick_ns * (uint64_t)trace->record_every;
+    const int64_t window = (int64_t)((RISE_WINDOW_NS + row_ns / 2) / row_ns);
+    const int64_t back = window > 1 ? window : 1;
+    const int64_t then = at > back ? at - back : 0;
+    const int32_t n = sim->sense.n_temps;
+    const int32_t *now = sim->sense.given.temp_mdegc;
+    const int32_t *before = trace->temp_mdegc + then * n;
+    const int valid = all_valid(trace, at) && all_valid(trace, then);
+    return (valid ? largest_rise(now, before, n) : largest_valid_rise(now, before, n)) / RISE_PER_K_PER_S;
+}
+
+/* ---- extremes of the columns ----------------------------------------------------------------------------------- */
+
+enum { LANES = 8, BLOCK_ROWS = 256 /* of all columns: what the caches still hold */ };
+
+typedef struct bh_range {
+    float least[LANES];
+    float greatest[LANES];
+    int32_t unknown[LANES];
+} bh_range;
+
+/* One lane a place: vector code without any licence to reorder. NAN is neither less nor greater. */
+static inline void widen(bh_range *range, int lane, float value) {
+    range->least[lane] = value < range->least[lane] ? value : range->least[lane];
+    range->greatest[lane] = value > range->greatest[lane] ? value : range->greatest[lane];
+    range->unknown[lane] |= value != value;
+}
+
+static bh_range range_of(const float *values, int64_t n) {
+    bh_range range;
+    int64_t i = 0;
+    for (int lane = 0; lane < LANES; lane++) {
+        range.least[lane] = HUGE_VALF;
+        range.greatest[lane] = -HUGE_VALF;
+        range.unknown[lane] = 0;
+    }
+    for (; i + LANES <= n; i += LANES) {
+        for (int lane = 0; lane < LANES; lane++) {
+            widen(&range, lane, values[i + lane]);
+        }
+    }
+    for (; i < n; i++) {
+        widen(&range, 0, values[i]);
+    }
+    for (int lane = 1; lane < LANES; lane++) {
+        widen(&range, 0, range.least[lane]);
+        widen(&range, 0, range.greatest[lane]);
+        range.unknown[0] |= range.unknown[lane];
+    }
+    return range;
+}
+
+void bh_record_extremes(bh_trace *trace) {
+    const int64_t first = trace->n_summed;
+    if (trace->column_least == NULL || first >= trace->n_rows) {
+        return;
+    }
+    for (int32_t c = 0; c < BH_N_COLUMNS; c++) {
+        const bh_range range = range_of(trace->columns + c * trace->max_rows + first, trace->n_rows - first);
+        const int begins = first == 0;
+        const float least = begins ? HUGE_VALF : trace->column_least[c];
+        const float greatest = begins ? -HUGE_VALF : trace->column_greatest[c];
+        trace->column_least[c] = range.least[0] < least ? range.least[0] : least;
+        trace->column_greatest[c] = range.greatest[0] > greatest ? range.greatest[0] : greatest;
+        trace->column_unknown[c] = range.unknown[0] | (begins ? 0 : trace->column_unknown[c]);
+    }
+    trace->n_summed = trace->n_rows;
+}
+
+/* ---- one row --------------------------------------------------------------------------------------------------- */
+
 void bh_record_row(const bh_sim *sim, bh_trace *trace) {
     const int64_t at = trace->n_rows++;
     const bh_row row = {trace->columns + at, trace->max_rows};
@@ -121,4 +235,8 @@ void bh_record_row(const bh_sim *sim, bh_trace *trace) {
     put_truth(sim->truth, row);
     put_output(sim, row);
     put_arrays(sim, trace, at);
+    put(row, BH_GIVEN_CELL_TEMP_RISE_K_PER_S, temp_rise(sim, trace, at));
+    if (trace->n_rows - trace->n_summed >= BLOCK_ROWS) {
+        bh_record_extremes(trace);
+    }
 }

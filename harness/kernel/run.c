@@ -201,7 +201,9 @@ int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace) {
     }
     sim->trace = trace;
     sim->until_ns = until_ns;
+    trace->n_summed = trace->n_rows > 0 ? trace->n_summed : 0; /* cleared buffers begin anew */
     const int result = bh_guarded(sim, run_ticks);
+    bh_record_extremes(trace);
     sim->trace = NULL;
     return result;
 }

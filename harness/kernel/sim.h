@@ -92,5 +92,7 @@ int bh_guarded(bh_sim *sim, int (*body)(void *sim));
 /* row.c: the trace. */
 void bh_record_frame(bh_trace *trace, const bh_slot *slot, uint64_t end_ns);
 void bh_record_row(const bh_sim *sim, bh_trace *trace);
+/* Take the rows since the last call into the extremes of the columns. */
+void bh_record_extremes(bh_trace *trace);
 
 #endif

@@ -16,6 +16,7 @@ from typing import Any
 
 from harness.errors import FirmwareError, HarnessError, RigError, UsageError
 from harness.rig.wire import from_line, to_line
+from harness.startup import LEAN_VARIABLES
 
 _READ_BYTES = 1 << 16
 _LAST_WORDS_BYTES = 4000
@@ -123,7 +124,7 @@ class Worker:
 
 def _environment(*, sanitize: bool) -> dict[str, str]:
     """The parent's environment, with this very package importable, and what the sanitizers need."""
-    variables = dict(os.environ)
+    variables = {**LEAN_VARIABLES, **os.environ}
     if sanitize:
         from harness.firmware.builder import find_compiler  # noqa: PLC0415 - only for sanitizer builds
         from harness.firmware.sanitizer import child_environment  # noqa: PLC0415 - see above

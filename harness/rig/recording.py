@@ -35,6 +35,8 @@ class Recorder:
         self._machine = machine
         self._rig = rig
         self._header = dict(header)
+        # Cell by cell only if a requirement names one: a campaign would spend more time on memory than on cells.
+        self._cells_judged = any("cell_voltage_v[" in repr(requirement) for requirement in rig.requirements)
         self._sides = tuple(_columns_of(side) for side in _SIDES)
         self._reused: TraceBuffers | None = None
         self._last: TraceBuffers | None = None
@@ -82,7 +84,9 @@ class Recorder:
         reused = self._reused
         if reused is None or reused.max_rows < self._ticks(seconds) // self._machine.tick_ns + 1:
             length_s = max(seconds, _REUSED_S)
-            reused = TraceBuffers(self._machine.config, length_s, frames_per_s=self._frames_per_s)
+            reused = TraceBuffers(
+                self._machine.config, length_s, cells=self._cells_judged, frames_per_s=self._frames_per_s
+            )
             self._reused = reused
         reused.clear()
         return reused
@@ -102,9 +106,13 @@ class Recorder:
         marks: tuple[Mark, ...],
     ) -> Trace:
         base = np.uint64(base_ns)
-        rows = list(buffers.columns)
+        rows, extremes = list(buffers.columns), buffers.extremes()
         columns = {
             side: dict(zip(names, rows[first : first + len(names)], strict=True)) for side, first, names in self._sides
+        }
+        ranges = {
+            side: dict(zip(names, extremes[first : first + len(names)], strict=True))
+            for side, first, names in self._sides
         }
         header = self._header
         if scenario is not None:
@@ -126,6 +134,7 @@ class Recorder:
             marks=marks,
             header=header,
             error=error,
+            extremes=ranges,
         )
 
 

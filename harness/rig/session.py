@@ -9,6 +9,7 @@ A scenario is one call of the kernel. Times of traces, frames and verdicts count
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,9 +17,10 @@ from typing import Any, Self
 from harness import __version__
 from harness.canbus.profile import Profile
 from harness.clock import NS_PER_S, WallClock
-from harness.errors import FirmwareError
+from harness.errors import FirmwareError, UsageError
 from harness.faults.check import Bounds
-from harness.firmware.builder import BuildOptions, build_firmware, build_kernel
+from harness.firmware.builder import BuildOptions, build_firmware, build_kernel, find_compiler
+from harness.firmware.sanitizer import child_environment
 from harness.observation import Observation
 from harness.requirements.judge import judge_all
 from harness.requirements.model import Requirement
@@ -48,11 +50,13 @@ class Run:
 class Session:
     """A rig with its firmware loaded. A context manager; not shared between threads.
 
-    Raises RigError for files that are wrong, UsageError for a defect the firmware does not have, FirmwareError when
-    it does not build, load or boot.
+    Raises RigError for files that are wrong, UsageError for a defect the firmware does not have or a sanitizer build in
+    a process that was not started for one, FirmwareError when it does not build, load or boot.
     """
 
     def __init__(self, rig: Rig, *, sanitize: bool = False, defect: int = 0) -> None:
+        if sanitize:
+            _require_runtime()
         rig.read_all()
         self.rig = rig
         self._clock = WallClock()
@@ -134,6 +138,16 @@ def build_libraries(rig: Rig, *, sanitize: bool = False) -> tuple[Path, Path]:
         rig.sources, rig.include, BuildOptions(sanitize=sanitize, defines=rig.file.firmware.defines)
     )
     return build_kernel(), firmware
+
+
+def _require_runtime() -> None:
+    """The address sanitizer must be in a process from its first instruction; loading it later ends the process."""
+    wanted = child_environment(find_compiler())["LD_PRELOAD"]
+    if wanted not in os.environ.get("LD_PRELOAD", ""):
+        raise UsageError(
+            "a sanitizer build runs only in a process started for it: play it with harness.rig.workers.Pool, "
+            f"or start this process with LD_PRELOAD={wanted}"
+        )
 
 
 def _header(rig: Rig, machine: Machine) -> dict[str, Any]:

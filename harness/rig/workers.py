@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from itertools import islice
 from typing import Self, TypeVar
 
@@ -19,7 +20,7 @@ from harness.rig.file import Rig
 from harness.rig.flow import Flow
 from harness.rig.jobs import Batch, BatchJob, Job, ScenarioJob
 from harness.rig.process import Worker, WorkerOptions
-from harness.rig.session import Session, build_libraries
+from harness.rig.session import Run, Session, build_libraries
 from harness.scenario import Scenario
 from harness.search.runner import Case
 
@@ -142,6 +143,15 @@ class Pool:
         self._failed_starts += 1
         if self._failed_starts > MAX_FAILED_STARTS:
             raise FirmwareError(f"worker processes die before the first scenario: {why}")
+
+
+def with_sanitizer(rig: Rig, run: Run) -> Run:
+    """The same run with the finding of a sanitizer build, which is played beside it in a worker, if there is one."""
+    if run.error:
+        return run
+    with Pool(rig, jobs=1, sanitize=True) as pool:
+        case = pool.run(run.scenario)
+    return replace(run, verdicts=case.verdicts, error=case.error) if case.error else run
 
 
 def available_processors() -> int:

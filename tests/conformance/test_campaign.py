@@ -70,10 +70,8 @@ def test_what_failed_once_is_played_first_the_next_time(late: Rig, tmp_path: Pat
     small = Budget(corpus=True, grids=False, sequences=0, generated=0)
     kept = tmp_path / "runs" / FAILURES / "kept.toml"
     kept.parent.mkdir(parents=True)
-    kept.write_text(
-        'rig = "somewhere-else"\nduration_s = 4.0\n[[action]]\nat_s = 0.5\nfault = "cell-voltage"\ncell = 1\nvoltage_v = 3.9\n',
-        encoding="utf-8",
-    )
+    action = '[[action]]\nat_s = 0.5\nfault = "cell-voltage"\ncell = 1\nvoltage_v = 3.9\n'
+    kept.write_text(f'rig = "somewhere-else"\nduration_s = 4.0\n{action}', encoding="utf-8")
     result, _ = campaign(late, tmp_path, small)
     assert "PRT-OV-3" in {finding.requirement for finding in result.findings}
 

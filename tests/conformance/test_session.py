@@ -164,8 +164,21 @@ def test_a_kept_trace_is_not_touched_by_later_runs(session: Session) -> None:
     assert digest(kept) == before
 
 
-def test_verdicts_do_not_depend_on_whether_the_recording_is_kept(session: Session) -> None:
-    assert session.run(scenario(OVERVOLTAGE), keep=False).verdicts == session.run(scenario(OVERVOLTAGE)).verdicts
+@pytest.mark.parametrize(
+    "actions",
+    [
+        (OVERVOLTAGE,),
+        (
+            {"at_s": 0.5, "fault": "sense-wire-open", "wire": 9},
+            {"at_s": 1.0, "fault": "cell-sensor-invalid", "cell": 50},
+        ),
+        ({"at_s": 0.5, "fault": "temp-sensor-open", "sensor": 3}, {"at_s": 2.0, "do": "power-cycle", "off_s": 0.5}),
+    ],
+)
+def test_verdicts_do_not_depend_on_whether_the_recording_is_kept(
+    session: Session, actions: tuple[dict[str, Any], ...]
+) -> None:
+    assert session.run(scenario(*actions), keep=False).verdicts == session.run(scenario(*actions)).verdicts
 
 
 def test_a_recording_can_be_judged_again_from_its_file(session: Session, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from harness.rig.jobs import Batch
 from harness.rig.resources import rigs_folder
 from harness.rig.session import Session
 from harness.rig.tally import Tally
-from harness.rig.workers import LocalRunner, Pool
+from harness.rig.workers import LocalRunner, Pool, with_sanitizer
 from harness.scenario import Scenario
 from harness.search.runner import Case
 from harness.verdict import Outcome
@@ -196,6 +196,24 @@ def test_what_firmware_prints_does_not_disturb_the_answers(copied: Path) -> None
 def test_a_write_past_a_buffer_is_found_by_the_sanitizer_with_file_and_line(copied: Path) -> None:
     broken = assert_only_the_third_is_an_error(play(misbehaving(copied, PAST_BUFFER), MIXED, sanitize=True))
     assert place_of(PAST_BUFFER) in broken.error
+
+
+@pytest.mark.skipif(find_compiler().family is Family.ZIG, reason="ziglang has no address sanitizer")
+def test_a_run_takes_over_what_the_sanitizer_finds_and_keeps_its_recording(copied: Path) -> None:
+    rig = misbehaving(copied, PAST_BUFFER)
+    with Session(rig) as session:
+        harmless, harmful = session.run(scenario(HARMLESS)), session.run(scenario(CRASH))
+    assert with_sanitizer(rig, harmless) == harmless
+    found = with_sanitizer(rig, harmful)
+    assert place_of(PAST_BUFFER) in found.error
+    assert {verdict.outcome for verdict in found.verdicts} == {Outcome.ERROR}
+    assert found.trace is harmful.trace
+
+
+@pytest.mark.skipif(find_compiler().family is Family.ZIG, reason="ziglang has no address sanitizer")
+def test_a_sanitizer_build_is_refused_where_it_would_end_the_process(rig: Rig) -> None:
+    with pytest.raises(UsageError, match="LD_PRELOAD"):
+        Session(rig, sanitize=True)
 
 
 def test_a_scenario_that_cannot_be_played_is_refused_before_any_other_result_is_lost(rig: Rig) -> None:

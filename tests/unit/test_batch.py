@@ -136,12 +136,12 @@ def test_nested_multiplexers_select_step_by_step() -> None:
         ),
     )
     decoded = Decoder(database(message)).decode(
-        frames((5, b"\x32\x11\x71"), (5, b"\x33\x22\x81"), (5, b"\x42\x33\x91"), (5, b"\x32\x44\xa2"))
+        frames((5, b"\x32\x11\x71"), (5, b"\x33\x22\x82"), (5, b"\x42\x33\x91"), (5, b"\x32\x44\xa2"))
     )
     assert [0x11, 0x44] == decoded.signal("Deep.Value").raw.tolist()
     assert [3, 4, 3] == decoded.signal("Deep.Inner").raw.tolist()
-    assert [7, 8, 9] == decoded.signal("Deep.Other").raw.tolist()
-    # Outer at 3, Inner at 4 and Second at 2 select nothing.
+    assert [7, 9] == decoded.signal("Deep.Other").raw.tolist()
+    # Outer at 3 and Second at 2, Inner at 4, Second at 2 select nothing: three frames.
     assert Counts(decoded=4, undecodable_multiplexer=3) == decoded.counts
 
 

@@ -100,8 +100,8 @@ EXTRA = """BO_ 256 Again: 8 BMS
 DOUBTFUL = {
     "overlap": (GOOD.replace("0|4@1+", "0|9@1+"), 7, "State", "bits shared by"),
     "does not fit": (GOOD.replace("15|16@0-", "63|16@0-"), 7, "State.Current", "72 bits"),
-    "identifier twice": (GOOD + 'BO_ 256 Again: 8 BMS\n SG_ X : 0|1@1+ (1,0) [0|0] "" VCU\n', 18, "Again", "identifier 256 again"),
-    "name twice": (GOOD + 'BO_ 257 State: 8 BMS\n SG_ X : 0|1@1+ (1,0) [0|0] "" VCU\n', 18, "State", "message name again"),
+    "identifier twice": (GOOD + EXTRA, 18, "Again", "identifier 256 again"),
+    "name twice": (GOOD + EXTRA.replace("256 Again", "257 State"), 18, "State", "message name again"),
     "29 bits unmarked": (GOOD.replace("2566848512", "419364864"), 9, "Long", "without bit 31"),
     "signal twice": (GOOD.replace("SG_ Second m1", "SG_ First m1"), 12, "Long.First", "signal name again"),
     "factor 0": (GOOD.replace("(0.1,-5)", "(0,-5)"), 7, "State.Current", "factor 0.0"),

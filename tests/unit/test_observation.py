@@ -227,6 +227,11 @@ def test_the_age_of_the_vehicle_message_counts_from_its_last_frame_on_the_bus(pr
     assert [0.0, 0.005, 0.009, 0.019, 0.029, 0.009] == [pytest.approx(value, abs=1e-9) for value in age]
 
 
+def test_a_message_that_arrives_with_the_tick_is_heard_in_it(profile: Profile) -> None:
+    age = values(observe(profile, (0.02, COMMAND, VEHICLE, []), n=4).given("vehicle_message_age_s"))
+    assert [0.0, 0.01, 0.0, 0.01] == [pytest.approx(value, abs=1e-9) for value in age]
+
+
 def test_a_controller_that_was_off_hears_anew_from_power_on(profile: Profile) -> None:
     powered = [1, 1, 0, 0, 1, 1]
     seen = observe(profile, (0.0, COMMAND, VEHICLE, []), output={"powered": powered})

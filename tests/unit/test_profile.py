@@ -74,7 +74,8 @@ reset-faults = { "Command.Reset" = 1 }
 
 [environment]
 discharge_limit_a = "State.Limit"
-charge_limit_a = { signal = "State.Current", scale = -1, offset = 5 }
+charge_limit_a = { signal = "State.Limit", scale = -1, offset = 5 }
+charge_voltage_limit_v = "State.Current"
 ready_to_drive = { signal = "State.Mode", states = ["Precharge", "Drive"] }
 """
 SHIPPED = Path(__file__).parents[2] / "dbc" / "reference-bms.profile.toml"
@@ -141,12 +142,9 @@ def test_what_the_environment_hears_has_place_scale_and_states(tmp_path: Path) -
         heard["discharge_limit_a"].offset,
         heard["discharge_limit_a"].match,
     )
-    assert (-0.1, 5.0, True, True) == (
-        heard["charge_limit_a"].scale,
-        heard["charge_limit_a"].offset,
-        heard["charge_limit_a"].big_endian,
-        heard["charge_limit_a"].signed,
-    )
+    assert (-0.5, 15.0) == (heard["charge_limit_a"].scale, heard["charge_limit_a"].offset)
+    voltage = heard["charge_voltage_limit_v"]
+    assert (39, 16, True, True) == (voltage.start_bit, voltage.length, voltage.big_endian, voltage.signed)
     assert (3, 4) == heard["ready_to_drive"].match
 
 
@@ -204,8 +202,8 @@ WRONG = [
     ('drive = { "Command', 'drive = { "State', 26, "a signal of State"),
     ("reset-faults =", "reset-fault =", 27, "did you mean 'reset-faults'?"),
     ('discharge_limit_a = "State.Limit"', 'discharge_limit = "State.Limit"', 30, "did you mean 'discharge_limit_a'"),
-    ('states = ["Precharge", "Drive"]', 'states = ["Off", "Drive"]', 32, "next to each other"),
-    ('states = ["Precharge", "Drive"]', 'states = ["Off"]', 32, "not only number 0"),
+    ('states = ["Precharge", "Drive"]', 'states = ["Off", "Drive"]', 33, "next to each other"),
+    ('states = ["Precharge", "Drive"]', 'states = ["Off"]', 33, "not only number 0"),
     ("title =", "titel =", 2, "only the keys of this table"),
     ('dbc = "product.dbc"', 'dbc = "other.dbc"', 1, "a DBC file beside the profile"),
 ]

@@ -99,9 +99,10 @@ def test_a_case_survives_the_way_between_processes(cases: list[Case]) -> None:
 def test_a_few_failing_scenarios_are_kept_the_simplest_first() -> None:
     failed = Verdict("PRT-A-1", Outcome.FAIL, margin={"ms": -1.0})
     lengths = [9.0, 3.0, 5.0, 7.0, 4.0, 1.0]
-    total = added([Case(Scenario(rig="r", duration_s=length), (failed,)) for length in lengths])
-    kept = [witness.scenario.duration_s for witness in total.failing("PRT-A-1")]
-    assert kept == sorted(lengths[:MAX_FAILING])
+    cases = [Case(Scenario(rig="r", duration_s=length), (failed,)) for length in lengths]
+    for total in (added(cases), joined([cases[:2], cases[2:4], cases[4:]])):
+        kept = [witness.scenario.duration_s for witness in total.failing("PRT-A-1")]
+        assert kept == sorted(lengths[:MAX_FAILING])
 
 
 def test_the_telling_scenario_is_a_failing_one_before_any_margin() -> None:
