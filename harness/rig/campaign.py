@@ -16,6 +16,7 @@ from harness.requirements.model import Requirement
 from harness.rig import shipped_rigs
 from harness.rig.compose import bounds_of
 from harness.rig.file import Rig
+from harness.rig.jobs import Batch
 from harness.rig.records import case_record
 from harness.rig.resources import scenarios_folder
 from harness.rig.rundir import RunDirectory
@@ -26,7 +27,6 @@ from harness.search.boundary import grids
 from harness.search.corpus import load_corpus, save_failure
 from harness.search.moves import Space, space
 from harness.search.runner import Case, FailureKey, Reproduces, failing
-from harness.search.sequences import generate
 from harness.search.shrink import shrink
 from harness.verdict import Outcome, Verdict, overall
 
@@ -137,8 +137,8 @@ class _Run:
         """All phases, then the failures made small; what is finished when interrupted."""
         interrupted = False
         try:
-            for phase, total, scenarios in self._phases():
-                self._play(phase, total, scenarios)
+            for phase, total, batches in self._phases():
+                self._play(phase, total, batches)
             self._search()
             self._shrink_failures()
         except KeyboardInterrupt:
@@ -158,16 +158,16 @@ class _Run:
             interrupted=interrupted,
         )
 
-    def _phases(self) -> Iterator[tuple[str, int, Iterable[Scenario]]]:
+    def _phases(self) -> Iterator[tuple[str, int, Iterable[Batch]]]:
         if self._budget.corpus:
             corpus = self._corpus()
-            yield "corpus", len(corpus), corpus
+            yield "corpus", len(corpus), self._pool.sums(corpus)
         if self._budget.grids:
             scenarios = grids(self._rig.requirements, self._bounds, rig=self._reference)
-            yield "boundaries", len(scenarios), scenarios
+            yield "boundaries", len(scenarios), self._pool.sums(scenarios)
         count = self._budget.generated
         if count:
-            yield "generated", count, generate(self._space(), self._budget.seed, count)
+            yield "generated", count, self._pool.generate(self._space(), self._budget.seed, count)
 
     def _space(self) -> Space:
         return space(self._rig.requirements, self._bounds, rig=self._reference)
@@ -184,10 +184,10 @@ class _Run:
             if not scenario_problems(scenario, self._bounds)
         ]
 
-    def _play(self, phase: str, total: int, scenarios: Iterable[Scenario]) -> None:
+    def _play(self, phase: str, total: int, batches: Iterable[Batch]) -> None:
         done = 0
         self._report(phase, done, total)
-        for batch in self._pool.sums(scenarios):
+        for batch in batches:
             batch.join_into(self._tally)
             self._keep(phase, batch.lines)
             done += len(batch.lines)

@@ -3,15 +3,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
 from harness.rig.records import case_record
 from harness.rig.tally import Tally
 from harness.rig.wire import case_from_wire, case_to_wire, scenario_from_wire, scenario_to_wire
 from harness.scenario import Scenario
+from harness.search.moves import Space
 from harness.search.runner import Case, Runner
+from harness.search.sequences import scenario_number
 from harness.verdict import Outcome, Verdict
 
 Answer_co = TypeVar("Answer_co", covariant=True)
@@ -70,7 +72,7 @@ class ScenarioJob:
 class Batch:
     """The sum over some scenarios: what `Tally.join` takes, and a line of results.jsonl for each."""
 
-    scenarios: tuple[Scenario, ...]
+    scenarios: Sequence[Scenario]
     tally: Mapping[str, Any]
     lines: tuple[Mapping[str, Any], ...]
 
@@ -104,8 +106,63 @@ class BatchJob:
         return [type(self)((scenario,)) for scenario in self.scenarios] if len(self.scenarios) > 1 else ()
 
 
-def perform(message: Mapping[str, Any], runner: Runner, requirements: Sequence[str]) -> Mapping[str, Any]:
-    """The worker's side: do what a message asks for."""
+@dataclass(frozen=True, slots=True)
+class Generated(Sequence[Scenario]):
+    """Consecutive scenarios of a campaign, each made when it is asked for: only few ever are."""
+
+    searched: Space
+    seed: int
+    numbers: range
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    @overload
+    def __getitem__(self, place: int) -> Scenario: ...
+    @overload
+    def __getitem__(self, place: slice) -> Generated: ...
+    def __getitem__(self, place: int | slice) -> Scenario | Generated:
+        if isinstance(place, slice):
+            return Generated(self.searched, self.seed, self.numbers[place])
+        return scenario_number(self.searched, self.seed, self.numbers[place])
+
+
+@dataclass(frozen=True, slots=True)
+class GeneratedJob:
+    """Scenarios that the worker generates itself from their numbers; the answer is their sum."""
+
+    scenarios: Generated
+
+    def message(self) -> Mapping[str, Any]:
+        """See Job."""
+        numbers = self.scenarios.numbers
+        return {"generate": [self.scenarios.searched.rig, self.scenarios.seed, numbers.start, numbers.stop]}
+
+    def answer(self, data: Mapping[str, Any], requirements: Sequence[str]) -> Batch:
+        """See Job."""
+        del requirements
+        return Batch(self.scenarios, data["tally"], tuple(data["lines"]))
+
+    def broken(self, cause: str, requirements: Sequence[str]) -> Batch:
+        """See Job."""
+        cases = [errored(scenario, requirements, cause) for scenario in self.scenarios]
+        return self.answer(sum_of(cases, requirements), requirements)
+
+    def parts(self) -> Sequence[Self]:
+        """See Job."""
+        n = len(self.scenarios)
+        return [type(self)(self.scenarios[place : place + 1]) for place in range(n)] if n > 1 else ()
+
+
+def perform(
+    message: Mapping[str, Any], runner: Runner, requirements: Sequence[str], searched: Callable[[str], Space]
+) -> Mapping[str, Any]:
+    """The worker's side: do what a message asks for. `searched` gives the space of sequences for a name of the rig."""
+    if "generate" in message:
+        rig, seed, first, end = message["generate"]
+        return sum_of(
+            [runner.run(scenario) for scenario in Generated(searched(rig), seed, range(first, end))], requirements
+        )
     if "scenario" in message:
         return case_to_wire(runner.run(scenario_from_wire(message["scenario"])))
     return sum_of([runner.run(scenario_from_wire(data)) for data in message["batch"]], requirements)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from functools import cache
 from pathlib import Path
 from typing import IO
 
@@ -35,6 +36,7 @@ def _serve(request: dict[str, object], output: IO[bytes]) -> None:
     from harness.rig.jobs import perform  # noqa: PLC0415 - after the output is safe
     from harness.rig.session import Session  # noqa: PLC0415 - see above
     from harness.rig.workers import LocalRunner  # noqa: PLC0415 - see above
+    from harness.search.moves import space  # noqa: PLC0415 - see above
 
     rig = load_rig(Path(str(request["rig"])))
     defect = request["defect"]
@@ -42,9 +44,10 @@ def _serve(request: dict[str, object], output: IO[bytes]) -> None:
     with Session(rig, sanitize=bool(request["sanitize"]), defect=defect) as session:
         requirements = [requirement.id for requirement in session.requirements]
         runner = LocalRunner(session)
+        searched = cache(lambda reference: space(session.requirements, session.bounds, rig=reference))
         output.write(to_line({"ready": requirements}))
         for line in sys.stdin.buffer:
-            output.write(to_line({"answer": perform(from_line(line), runner, requirements)}))
+            output.write(to_line({"answer": perform(from_line(line), runner, requirements, searched)}))
 
 
 def _own_output() -> IO[bytes]:

@@ -18,10 +18,11 @@ from harness.clock import NS_PER_S, WallClock
 from harness.errors import FirmwareError
 from harness.rig.file import Rig
 from harness.rig.flow import Flow
-from harness.rig.jobs import Batch, BatchJob, Job, ScenarioJob
+from harness.rig.jobs import Batch, BatchJob, Generated, GeneratedJob, Job, ScenarioJob
 from harness.rig.process import Worker, WorkerOptions
 from harness.rig.session import Run, Session, build_libraries
 from harness.scenario import Scenario
+from harness.search.moves import Space
 from harness.search.runner import Case
 
 BATCH = 16  # scenarios summed up by a worker before it answers
@@ -91,6 +92,14 @@ class Pool:
         Raises as `map` does.
         """
         return self._stream(BatchJob(batch) for batch in _batches(scenarios))
+
+    def generate(self, searched: Space, seed: int, n: int) -> Iterator[Batch]:
+        """The sums over the first `n` scenarios of `search.sequences.generate`, a few each, in their order.
+
+        The workers generate what they play: `searched` must be the space of this rig. Raises as `map` does.
+        """
+        ranges = (range(first, min(first + BATCH, n)) for first in range(0, n, BATCH))
+        return self._stream(GeneratedJob(Generated(searched, seed, numbers)) for numbers in ranges)
 
     def _stream(self, jobs: Iterator[Job[Answer]]) -> Iterator[Answer]:
         flow = Flow(self, jobs)
