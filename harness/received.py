@@ -236,14 +236,22 @@ def _too_short(message: RestbusMessage, frames: Frames) -> Times:
 
 
 def _accepted(t_s: Times, counter: NDArray[np.int64], message: RestbusMessage, restarts_s: Times) -> NDArray[np.bool_]:
-    """Frame by frame: only where a counter went another way than by one."""
+    """Frame by frame only where a counter went another way than by one: what follows an accepted frame is accepted."""
     modulus, period_s = message.counter_max + 1, message.period_ms / 1e3
     accepted = np.zeros(len(t_s), np.bool_)
+    breaks = np.flatnonzero(e2e.counter_steps(counter, modulus) != 1) + 1
     bounds = [0, *np.searchsorted(t_s, restarts_s, side="left").tolist(), len(t_s)]
     for first, end in pairwise(sorted(bounds)):
         receiver = _Receiver(modulus, period_s)
-        for at in range(first, end):
-            accepted[at] = receiver.takes(float(t_s[at]), int(counter[at]))
+        at = first
+        while at < end:
+            if receiver.takes(float(t_s[at]), int(counter[at])):
+                until = min(end, *breaks[breaks.searchsorted(at, side="right") :][:1].tolist(), len(t_s))
+                receiver.took(float(t_s[until - 1]), int(counter[until - 1]))
+                accepted[at:until] = True
+                at = until
+            else:
+                at += 1
     return accepted
 
 
@@ -259,8 +267,12 @@ class _Receiver:
         """Whether a frame with a right checksum is accepted now."""
         if not self._plausible(t_s, counter):
             return False
-        self._last, self._run = (t_s, counter), 0
+        self.took(t_s, counter)
         return True
+
+    def took(self, t_s: float, counter: int) -> None:
+        """A frame was accepted."""
+        self._last, self._run = (t_s, counter), 0
 
     def _plausible(self, t_s: float, counter: int) -> bool:
         if self._last is None:

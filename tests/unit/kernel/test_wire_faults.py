@@ -191,6 +191,12 @@ def test_a_mask_inverts_its_bits_and_no_others(bench: Any, echo: Any) -> None:
     assert not np.delete(difference, range(10, 15), axis=0).any()
 
 
+def test_the_firmware_is_not_told_what_was_bent(bench: Any, echo: Any) -> None:
+    simulation, buffers = run(bench, echo, window(Point.FRAME_CORRUPT, mask=1))
+    assert Mark.BENT in marks(buffers, 0x200)
+    assert simulation.frames_lost == 0  # echo.c refuses frames with flags that fil.h does not have on a bus
+
+
 def test_random_bits_are_as_many_as_said_and_inside_the_stretch(bench: Any, echo: Any) -> None:
     _, right = run(bench, echo)
     fault = Fault(Point.FRAME_CORRUPT, id=0x200, value=3.0, start_bit=20, length=12, seed=9)
