@@ -181,14 +181,20 @@ def rising(on: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 
 def recovered(trace: Trace) -> NDArray[Any] | None:
-    """1 for a second after the controller's CAN was bus-off and is not any more."""
+    """1 for a second after the controller's CAN was bus-off and is not any more.
+
+    A power cycle ends it: a controller that was switched off has forgotten, and its CAN starts anew.
+    """
     state = trace.columns.get("given", {}).get("can_state")
     if state is None:
         return None
+    powered = trace.columns.get("output", {}).get("powered")
+    on = np.ones(len(state), dtype=np.bool_) if powered is None else powered > _HALF
     off = state >= _BUS_OFF
-    back_s = trace.t_s[1:][off[:-1] & ~off[1:]]
-    latest_s = np.concatenate(([-np.inf], back_s)).take(np.searchsorted(back_s, trace.t_s, side="right"))
-    return (trace.t_s - latest_s < RECOVERED_S).astype(np.float32)
+    back = np.concatenate(([False], off[:-1] & ~off[1:] & on[:-1] & on[1:]))
+    latest_s = np.maximum.accumulate(np.where(back, trace.t_s, -np.inf))
+    dark_s = np.maximum.accumulate(np.where(on, -np.inf, trace.t_s))
+    return ((trace.t_s - latest_s < RECOVERED_S) & (latest_s > dark_s)).astype(np.float32)
 
 
 def restart_age(trace: Trace) -> Times | None:

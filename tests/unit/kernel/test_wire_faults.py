@@ -131,7 +131,7 @@ def test_an_intermittent_fault_acts_in_its_share_of_the_period(bench: Any, echo:
 
 
 def test_a_delayed_frame_comes_later_by_so_much(bench: Any, echo: Any) -> None:
-    silent = {"parameters": (("report", 0),)}
+    silent: dict[str, Any] = {"parameters": (("report", 0),)}
     _, right = run(bench, echo, **silent)
     _, late = run(bench, echo, window(Point.FRAME_DELAY_S, value=0.004), **silent)
     delay = bench.times(late, 0x200) - bench.times(right, 0x200)
@@ -140,7 +140,7 @@ def test_a_delayed_frame_comes_later_by_so_much(bench: Any, echo: Any) -> None:
 
 
 def test_jitter_is_spread_between_nothing_and_its_limit(bench: Any, echo: Any) -> None:
-    silent = {"parameters": (("report", 0),), "seconds": 2.0}
+    silent: dict[str, Any] = {"parameters": (("report", 0),), "seconds": 2.0}
     _, right = run(bench, echo, **silent)
     _, late = run(bench, echo, Fault(Point.FRAME_JITTER_S, id=0x200, value=0.005, seed=3), **silent)
     delay = (bench.times(late, 0x200) - bench.times(right, 0x200)) / (5 * MS)
