@@ -102,6 +102,12 @@ def _decode(effort: Effort) -> list[Measurement]:
     return decode.measure(load_rig(find_rig(RIG)), effort)
 
 
+def _recordings(effort: Effort) -> list[Measurement]:
+    from . import recordings  # noqa: PLC0415 - see above
+
+    return recordings.measure(effort)
+
+
 def _start(effort: Effort) -> list[Measurement]:
     from . import start  # noqa: PLC0415 - see above
 
@@ -113,9 +119,10 @@ GROUPS: dict[str, Callable[[Effort], list[Measurement]]] = {
     "stacks": _stacks,
     "sequences": _sequences,
     "decode": _decode,
+    "recordings": _recordings,
     "start": _start,
 }
-ROWS = {"loop": 1, "stacks": 2, "sequences": 4, "decode": 6, "start": 9}
+ROWS = {"loop": 1, "stacks": 2, "sequences": 4, "decode": 6, "recordings": 6, "start": 9}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-MET, NOT_MET, NO_BAR = "met", "NOT met", "-"
+MET, NOT_MET, NO_BAR, NOT_MEASURED = "met", "NOT met", "-", "not measured"
 _WIDTH = 118
 _DIGITS_BELOW = 100.0  # numbers from here on are shown without decimals
 
@@ -40,7 +40,8 @@ class Bar:
 class Measurement:
     """One row. `row` is that of design section 6, `value` the ratio or time in `unit`, `detail` the absolute numbers.
 
-    `bar` None: for information. `error` says why nothing could be measured; a bar is then not met.
+    `bar` None: for information. `error` says why nothing could be measured; a bar is then not met. `missing` says what
+    has to be there before it can be measured: that is neither met nor NOT met, but a bar then is not met either.
     """
 
     row: int
@@ -50,10 +51,13 @@ class Measurement:
     bar: Bar | None = None
     detail: str = ""
     error: str = ""
+    missing: str = ""
 
     @property
     def verdict(self) -> str:
-        """met, NOT met, or - without a bar."""
+        """met, NOT met, not measured, or - without a bar."""
+        if self.missing:
+            return NOT_MEASURED
         if self.bar is None:
             return NO_BAR if not self.error else NOT_MET
         return MET if not self.error and self.bar.met(self.value) else NOT_MET
@@ -64,9 +68,20 @@ def failed(row: int, what: str, error: str) -> Measurement:
     return Measurement(row, what, math.nan, "", error=error)
 
 
+def not_measured(row: int, what: str, missing: str, bar: Bar | None = None) -> Measurement:
+    """A measurement for which something is missing on this machine: never met."""
+    return Measurement(row, what, math.nan, "", bar, missing=missing)
+
+
 def all_met(measurements: Sequence[Measurement]) -> bool:
-    """Whether every bar is met; not when there is nothing."""
-    return bool(measurements) and all(found.verdict != NOT_MET for found in measurements)
+    """Whether every bar is met; not when there is nothing, or when one was not measured."""
+    met = (found.verdict not in {NOT_MET, NOT_MEASURED} or _for_information(found) for found in measurements)
+    return bool(measurements) and all(met)
+
+
+def _for_information(found: Measurement) -> bool:
+    """Whether a row says nothing of a bar: nobody is to be stopped by an extra that is not installed."""
+    return found.bar is None and not found.error
 
 
 def number(value: float, unit: str) -> str:
@@ -99,6 +114,7 @@ def _details(measurements: Sequence[Measurement]) -> list[str]:
     lines = []
     for found in measurements:
         text = f"ERROR {found.error}" if found.error else found.detail
+        text = f"not measured: {found.missing}" if found.missing else text
         if text:
             lines += textwrap.wrap(f"{found.row:>2}  {found.what}: {text}", _WIDTH, subsequent_indent="    ")
     return lines
@@ -106,12 +122,12 @@ def _details(measurements: Sequence[Measurement]) -> list[str]:
 
 def statement(measurements: Sequence[Measurement]) -> list[str]:
     """Which bars are met, in plain words."""
-    judged = [found for found in measurements if found.verdict != NO_BAR]
-    missed = [found for found in judged if found.verdict == NOT_MET]
+    judged = [found for found in measurements if not _for_information(found)]
+    missed = [found for found in judged if found.verdict != MET]
     lines = [f"{len(judged) - len(missed)} of {len(judged)} bars met."]
     for found in missed:
-        why = found.error or f"{number(found.value, found.unit)}, the bar is {_bar(found)}"
-        lines.append(f"NOT met: row {found.row}, {found.what}: {why}")
+        why = found.error or found.missing or f"{number(found.value, found.unit)}, the bar is {_bar(found)}"
+        lines.append(f"{found.verdict}: row {found.row}, {found.what}: {why}")
     return lines
 
 
@@ -131,6 +147,7 @@ def document(measurements: Sequence[Measurement], machine: Mapping[str, Any]) ->
                 "verdict": found.verdict,
                 "detail": found.detail,
                 "error": found.error,
+                "missing": found.missing,
             }
             for found in measurements
         ],

@@ -5,13 +5,19 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from harness.canbus.database import Database, load_database
+from harness.trace import Frames
+from tests.benchmarks import recordings
 from tests.benchmarks.start import judged
-from tests.benchmarks.table import Bar, Measurement, all_met, document, failed, number, statement, table
-from tests.benchmarks.timing import Times, interleaved, ratio, wall_ratio
+from tests.benchmarks.table import Bar, Measurement, all_met, document, failed, not_measured, number, statement, table
+from tests.benchmarks.timing import Effort, Times, interleaved, ratio, wall_ratio
 
 MACHINE: dict[str, Any] = {"cores": 2, "Python": "3.11"}
 FAST = Measurement(1, "whole loop", 3500.0, "x", Bar(at_least=3000.0), "103 requirements")
@@ -66,6 +72,68 @@ def test_a_good_value_with_an_error_is_not_met() -> None:
 def test_no_number_meets_no_bar(value: float) -> None:
     assert not Bar(at_least=0.0).met(value)
     assert not Bar(at_most=0.0).met(value)
+
+
+def test_what_could_not_be_measured_says_what_is_missing_and_meets_no_bar() -> None:
+    barred = not_measured(6, "decode a recording", "no recordings here", Bar(at_least=100.0))
+    text = table([FAST, barred], MACHINE)
+    assert line_of(text, "decode a recording").endswith("not measured")
+    assert "1 of 2 bars met." in text
+    assert "not measured: row 6, decode a recording: no recordings here" in text
+    assert not all_met([FAST, barred])
+
+
+def test_a_missing_extra_for_information_only_stops_nobody() -> None:
+    other = not_measured(6, "against asammdf", "pip install it")
+    assert all_met([FAST, other])
+    assert ["1 of 1 bars met."] == statement([FAST, other])
+    assert "against asammdf: not measured: pip install it" in table([FAST, other], MACHINE)
+
+
+def test_recordings_that_are_not_here_are_not_measured_and_not_met(tmp_path: Path) -> None:
+    found = recordings.measure(Effort(quick=True), tmp_path / "absent")
+    assert {"not measured"} == {row.verdict for row in found}
+    assert not all_met(found)
+
+
+def test_a_difference_to_cantools_is_found() -> None:
+    class Lying:
+        """A message that decodes to one more than is there."""
+
+        def __init__(self, message: Any) -> None:
+            self._message = message
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self._message, name)
+
+        def decode(self, data: bytes, **options: Any) -> dict[str, float]:
+            values: dict[str, float] = self._message.decode(data, **options)
+            return {name: value + 1 for name, value in values.items()}
+
+    class Codec:
+        def __init__(self, messages: list[Any]) -> None:
+            self.messages = messages
+
+    database = load_database(Path(__file__).parents[2] / "dbc" / "reference-bms.dbc")
+    frames = _frames(database)
+    honest = recordings.compare(database, frames)
+    assert (0, 0) == (honest.differing, honest.left_out)
+    assert honest.compared > 0
+    liar = replace(database, codec=Codec([Lying(message) for message in database.codec.messages]))
+    assert honest.compared == recordings.compare(liar, frames).differing
+
+
+def _frames(database: Database) -> Frames:
+    """One frame of every message, all zeros."""
+    n = len(database.messages)
+    zeros = {name: np.zeros(n, np.uint8) for name in ("flags", "bus", "node")}
+    return Frames(
+        t_ns=np.arange(n, dtype=np.uint64),
+        id=np.array([message.id for message in database.messages], np.uint32),
+        length=np.array([message.length for message in database.messages], np.uint8),
+        data=np.zeros((n, 8), np.uint8),
+        **zeros,
+    )
 
 
 def test_nothing_measured_is_not_a_success() -> None:
