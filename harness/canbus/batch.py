@@ -97,7 +97,10 @@ def _padded(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 class SignalSeries:
-    """One signal over time: `t_s` end of frame, `value` = raw * scale + offset. `rows` are frames of the buffer."""
+    """One signal over time: `t_s` end of frame, `value` = raw * scale + offset. `rows` are frames of the buffer.
+
+    `value` is calculated in doubles, which hold 53 bits of a whole number; `raw` is exact to 64 bits.
+    """
 
     __slots__ = ("_data", "_raw", "_signal", "rows", "t_s", "value")
 

@@ -8,11 +8,15 @@ takes most error frames of candump for data frames, and does not know SavvyCAN's
 
 from __future__ import annotations
 
+import gc
+import io
+import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -33,6 +37,8 @@ _BLF_HEADER_BYTES = 144
 _MAX_TEXT = 160
 _CLASSIC_BYTES = 8
 _FD_BYTES = 64
+_MAX_NS = 1 << 62  # what a signed 64-bit number still holds as a difference
+_MF4_MAGIC = (b"MDF     ", b"UnFinMF ")  # ASAM MDF 4, finished and not
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ def read_recording(path: Path) -> Recording:
         try:
             for row in reader.rows:
                 rows.append(row)  # noqa: PERF402 - what was read before an error must stay
-            damage = reader.damage(len(rows))
+            damage = reader.damage(len(rows)) or _impossible_time(rows)
         except RigError:
             raise
         except Exception as error:  # noqa: BLE001 - readers raise whatever a broken file makes them raise
@@ -165,6 +171,11 @@ def _recording(rows: list[Row], reader: _Reader) -> Recording:
     return Recording(frames, start_s, tuple(notes))
 
 
+def _impossible_time(rows: list[Row]) -> str:
+    """Damage can make a time stamp anything; such a recording has no order."""
+    return next((f"a time stamp of {row.t_ns / NS_PER_S:.3g} s" for row in rows if abs(row.t_ns) > _MAX_NS), "")
+
+
 def _readable(rows: list[Row]) -> str:
     if not rows:
         return "; nothing was readable"
@@ -197,9 +208,9 @@ def _bus(channel: Any, buses: dict[Any, int]) -> int:
 
 
 class _Remarks:
-    """Collects what a library only logs, such as lines it could not parse and left out."""
+    """Collects what a library only logs, such as lines it could not parse and left out; nothing reaches the console."""
 
-    def __init__(self) -> None:
+    def __init__(self, *libraries: str) -> None:
         import logging  # noqa: PLC0415 - only here
 
         class Handler(logging.Handler):
@@ -207,16 +218,15 @@ class _Remarks:
                 self.texts.append(record.getMessage())
 
         self.texts: list[str] = []
-        self._logger = logging.getLogger("can")
+        self._loggers = [logging.getLogger(name) for name in libraries or ("can",)]
         self._handler = Handler(logging.WARNING)
 
     def watch(self, rows: Iterable[Row], stack: ExitStack) -> Iterable[Row]:
         """Listen until the stack closes; gives the rows back."""
-        propagate = self._logger.propagate
-        self._logger.addHandler(self._handler)
-        self._logger.propagate = False
-        stack.callback(setattr, self._logger, "propagate", propagate)
-        stack.callback(self._logger.removeHandler, self._handler)
+        for logger in self._loggers:
+            stack.callback(setattr, logger, "propagate", logger.propagate)
+            stack.callback(setattr, logger, "handlers", logger.handlers)
+            logger.propagate, logger.handlers = False, [self._handler]
         return rows
 
     def damage(self, _count: int) -> str:
@@ -304,19 +314,68 @@ def _text(path: Path, stack: ExitStack, make: Callable[[Any], Iterable[can.Messa
 
 
 def _mf4(path: Path, stack: ExitStack) -> _Reader:
-    import can  # noqa: PLC0415 - see write_blf
-
     try:
         import asammdf  # noqa: F401, PLC0415 - an extra; python-can fails late and unclearly without it
     except ImportError as error:
         found = "an MF4 file, but asammdf is not installed"
         raise RigError([Problem(str(path), 0, "", found, 'pip install "bms-harness[mf4]"')]) from error
+    stream = stack.enter_context(path.open("rb"))
+    head = stream.read(len(_MF4_MAGIC[0]))
+    if head not in _MF4_MAGIC:
+        found = f"a file beginning with {head!r}" if head else "an empty file"
+        raise RigError([Problem(str(path), 0, "", found, f"an MF4 file, which begins with {_MF4_MAGIC[0]!r}")])
+    stream.seek(0)
     buses: dict[Any, int] = {}
-    remarks = _Remarks()
-    reader = can.MF4Reader(path)
+    remarks = _Remarks("can", "asammdf")
+    remarks.watch((), stack)
+    reader = _mf4_reader(path, stream)
     stack.callback(reader.stop)
+    content = _mf4_content(reader._mdf.groups)  # noqa: SLF001 - python-can does not say what it leaves out
+    wanted = content.pop("CAN", 0)
+    notes = [f"{n} records of {kind} were left out" for kind, n in sorted(content.items())]
+    if head == _MF4_MAGIC[1]:
+        notes.append("the recording was never finished: it does not say how many frames it should hold")
+
+    def damage(count: int) -> str:
+        notes.extend(dict.fromkeys(_shorten(text) for text in remarks.texts))
+        return "" if count == wanted else f"only {count} of the {wanted} frames it announces"
+
     rows = (_row(message, round(message.timestamp * 1e6) * NS_PER_US, buses) for message in reader)
-    return _Reader(remarks.watch(rows, stack))
+    return _Reader(rows, damage, notes=notes)
+
+
+def _mf4_reader(path: Path, stream: BinaryIO) -> can.MF4Reader:
+    """Open, by stream: given a path, python-can leaves the file open when this fails. Raises RigError.
+
+    asammdf prints what it stumbles over, and what it has half built fails again when it is deleted, which the
+    interpreter would print: neither belongs on a user's screen.
+    """
+    import can  # noqa: PLC0415 - see write_blf
+
+    hook, found = sys.unraisablehook, ""
+    sys.unraisablehook = lambda _: None
+    try:
+        with redirect_stdout(io.StringIO()):
+            return can.MF4Reader(stream)
+    except Exception as error:  # noqa: BLE001 - readers raise whatever a broken file makes them raise
+        found = _shorten(f"{type(error).__name__}: {re.sub('<[^>]*>', path.name, str(error))}")
+    finally:
+        if found:
+            gc.collect()
+        sys.unraisablehook = hook
+    raise RigError([Problem(str(path), 0, "", found, "a complete recording")])
+
+
+def _mf4_content(groups: Iterable[Any]) -> dict[str, int]:
+    """Records by kind: "CAN" for what is read as frames, otherwise the name of the first channel of the group."""
+    content: dict[str, int] = {}
+    for group in groups:
+        names = [str(channel.name) for channel in group.channels]
+        kind = next((name for name in names if name.lower() not in {"timestamp", "time", "t"}), "a group without name")
+        kind = "CAN" if kind in {"CAN_DataFrame", "CAN_ErrorFrame", "CAN_RemoteFrame"} else kind
+        if group.channel_group.cycles_nr:
+            content[kind] = content.get(kind, 0) + group.channel_group.cycles_nr
+    return content
 
 
 _READERS: dict[str, Callable[[Path, ExitStack], _Reader]] = {

@@ -196,4 +196,23 @@ def test_mf4_without_its_extra_names_the_way_out(data: Path) -> None:
         with pytest.raises(RigError, match=r"bms-harness\[mf4\]"):
             read_log(data / "css/00000001.MF4")
     else:
-        assert len(read_log(data / "css/00000001.MF4")) > 0
+        assert 5_588 == len(read_log(data / "css/00000001.MF4"))
+
+
+@pytest.mark.parametrize("name", ["css/00000001.MF4", "css/00000170.MF4"])
+def test_mf4_recordings_hold_the_frames_asammdf_shows_and_say_that_they_were_never_finished(
+    data: Path, name: str
+) -> None:
+    asammdf = pytest.importorskip("asammdf")
+    recording = read_recording(data / name)
+    frames = recording.frames
+    with asammdf.MDF(data / name) as witness:
+        columns = {field: witness.get(f"CAN_DataFrame.{field}", group=0) for field in ("ID", "DataLength", "DataBytes")}
+    assert columns["ID"].samples.tolist() == frames.id.tolist()
+    assert columns["DataLength"].samples.tolist() == frames.length.tolist()
+    width = columns["DataBytes"].samples.shape[1]
+    np.testing.assert_array_equal(columns["DataBytes"].samples[:, :8], frames.data[:, :width])
+    stamps_ns = (columns["ID"].timestamps - columns["ID"].timestamps[0]) * 1e9
+    np.testing.assert_allclose(frames.t_ns, stamps_ns, atol=1_000)  # read to the microsecond
+    (note,) = recording.notes
+    assert "never finished" in note

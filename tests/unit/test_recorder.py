@@ -199,6 +199,7 @@ def test_frames_out_of_order_are_put_in_order_and_it_is_said(tmp_path: Path) -> 
         ("bus.log", CANDUMP + "(10.1) can0 10", 5, "4 frames over 0.003 s were readable"),
         ("bus.log", "(10.0) can0 100#0102030405060708090A\n", 1, "nothing was readable"),
         ("bus.log", "\0\1\2garbage", 1, "nothing was readable"),
+        ("bus.log", "(10.0) can0 100#01\n(999999999999.0) can0 100#01\n", 2, "a time stamp of 1e+12 s; 2 frames"),
         ("bus.csv", SAVVYCAN + "3000,00000100,false,Rx,0,3,01,02", 5, "2 bytes where the frame has 3; 3 frames"),
         ("bus.csv", SAVVYCAN + "oops\n", 5, "3 frames over 0.003 s were readable"),
         ("bus.csv", "Time Stamp,ID,Extended,Bus\n", 1, "no column len, d1"),
