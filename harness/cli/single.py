@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.cli.common import emit, leave
-from harness.rig.records import run_record
+from harness.rig.records import frames_note, frames_record, run_record
 from harness.units import FLAG_PREFIXES
 from harness.verdict import Outcome, overall
 
@@ -87,6 +87,7 @@ def _record(result: _Result, folder: Path | None) -> dict[str, Any]:
             for fault in faults
         ],
         "timeline": timeline_json(result.entries),
+        "frames": frames_record(run),
     }
     return run_record(
         rig=result.rig.name,
@@ -116,6 +117,9 @@ def _show(result: _Result, folder: Path | None) -> None:
         if not fault.fired:
             text = f"fault {fault.label} did not fire: it changed nothing the controller was given"
             console.print(text, style="yellow", markup=False, soft_wrap=True)
+    note = frames_note(frames_record(run))
+    if note:
+        console.print(note, style="yellow", markup=False, highlight=False, soft_wrap=True)
     console.print(terminal.outcome_text(result.outcome), end=": ")
     console.print(_summary(result), highlight=False)
     if result.outcome in (Outcome.FAIL, Outcome.ERROR):

@@ -19,7 +19,7 @@ from harness.requirements.model import Requirement
 from harness.rig import find_rig, load_rig
 from harness.rig.campaign import Campaign, replay_command
 from harness.rig.file import Rig
-from harness.rig.records import junit_xml, run_record, verdict_from_record, verdict_record
+from harness.rig.records import frames_note, frames_record, junit_xml, run_record, verdict_from_record, verdict_record
 from harness.rig.rundir import RunDirectory, load_run
 from harness.rig.session import Run, Session
 from harness.scenario import Scenario, dump_scenario
@@ -82,19 +82,21 @@ def _keep_cases(campaign: Campaign, directory: RunDirectory) -> dict[str, Any]:
         by_scenario.setdefault(chosen[name], []).append(name)
     kept: list[str] = []
     header: dict[str, Any] = {}
+    frames: dict[str, int] = {}
     try:
         with Session(campaign.rig) as session:
             for scenario, names in by_scenario.items():
                 run = session.run(scenario)
                 if not kept:
-                    header = dict(run.trace.header)
+                    header, frames = dict(run.trace.header), frames_record(run)
                     directory.write_scenario(scenario)
                     directory.write_trace(run.trace)
                 wanted = [requirement for requirement in campaign.requirements if requirement.id in names]
                 kept += [_write_case(r, run, scenario, directory, f"{CASES}/{r.id}") for r in wanted]
     except HarnessError as error:  # firmware that breaks again: the verdicts stand without pictures
-        return {"cases": kept, "header": header, "notes": [f"figures are missing: {error}"]}
-    return {"cases": kept, "header": header}
+        return {"cases": kept, "header": header, "frames": frames, "notes": [f"figures are missing: {error}"]}
+    note = frames_note(frames) if frames else ""
+    return {"cases": kept, "header": header, "frames": frames, "notes": [f"trace.npz, {note}"] if note else []}
 
 
 def _write_case(requirement: Requirement, run: Run, scenario: Scenario, directory: RunDirectory, name: str) -> str:

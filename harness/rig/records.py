@@ -6,11 +6,14 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
 
 from harness.search.runner import Case
 from harness.verdict import Exercised, Outcome, Verdict, overall
+
+if TYPE_CHECKING:
+    from harness.rig.session import Run
 
 _BAD = (Outcome.FAIL, Outcome.ERROR)
 
@@ -60,6 +63,18 @@ def run_record(
         "run_dir": run_dir,
         **(more or {}),
     }
+
+
+def frames_record(run: Run) -> dict[str, int]:
+    """What became of the frames of a run: "frames" in all, and how many were decoded or why not."""
+    counts = run.observation.decoded.counts
+    return {"frames": len(run.trace.frames)} | {name: getattr(counts, name) for name in counts.__dataclass_fields__}
+
+
+def frames_note(frames: Mapping[str, int]) -> str:
+    """One sentence on frames that were not decoded in full, "" when there is none."""
+    odd = [f"{n} {name.replace('_', ' ')}" for name, n in frames.items() if n and name not in {"frames", "decoded"}]
+    return f"of {frames['frames']} frames: {', '.join(odd)}; kept in the recording" if odd else ""
 
 
 def case_record(case: Case) -> dict[str, Any]:

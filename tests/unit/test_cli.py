@@ -285,3 +285,13 @@ def test_help_of_inject_explains_the_fault_that_is_named() -> None:
     assert result.exit_code == 0
     assert "voltage_v [V]" in result.output
     assert "0 to 6" in result.output
+
+
+def test_frames_that_cannot_be_decoded_are_counted_where_a_person_looks() -> None:
+    words = ["inject", "ebus-lfp", "frame-short", "frame=VCU_Command", "length=2", "--at", "1s", "--duration", "2s"]
+
+    shown = CliRunner().invoke(cli, words)
+    document = json.loads(CliRunner().invoke(cli, [*words, "--json"]).stdout)
+
+    assert 100 == document["frames"]["wrong_length"]  # one frame in 10 ms for a second
+    assert "100 wrong length; kept in the recording" in shown.stdout
