@@ -59,7 +59,8 @@ def quick_accuracy(requirement: Accuracy) -> Callable[[Record], Verdict | None]:
         told = record.series("reported", requirement.reported)
         if quantity is None or told is None or not len(quantity.t_s) or not len(told.t_s):
             return None
-        left = _left_at_once(requirement, record, quantity, told)
+        with np.errstate(invalid="ignore", over="ignore"):
+            left = _left_at_once(requirement, record, quantity, told)
         worst = int(left.argmin())  # the first NaN if there is one
         least = float(left[worst])
         if not 0.0 <= least < math.inf:

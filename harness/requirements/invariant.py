@@ -72,8 +72,10 @@ def quick_invariant(requirement: Invariant) -> Callable[[Record], Verdict | None
 
 def _kept_throughout(requirement: Invariant, record: Record, passed: str) -> Verdict | None:
     """The verdict where `when` and `always` held at every sample; None for a record that is too short."""
-    run = all_hold(record, requirement.when, sure=True)[0]
-    kept = holds(record, requirement.always, sure=True)[0]
+    runs, kept_runs = all_hold(record, requirement.when, sure=True), holds(record, requirement.always, sure=True)
+    if not runs or not kept_runs:  # a record that ends before it began
+        return None
+    run, kept = runs[0], kept_runs[0]
     judged_s = max(run.start_s + (requirement.within_s + record.slack_s), kept.start_s)
     if not judged_s < min(run.end_s - record.slack_s, record.end_s):
         return None

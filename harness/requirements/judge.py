@@ -14,8 +14,6 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy as np
-
 from harness.requirements.accuracy import judge_accuracy, quick_accuracy
 from harness.requirements.cycle import judge_cycle, quick_cycle
 from harness.requirements.evidence import Evidence
@@ -39,8 +37,7 @@ def judge(requirement: Requirement, evidence: Evidence, others: Many[Requirement
     """
     known = others if any(other is requirement for other in others) else (requirement, *others)
     record = Record(evidence)
-    with np.errstate(invalid="ignore", over="ignore"):  # unknown values are NaN
-        return quick_look(requirement)(record) or full_judge(requirement, record, group_of(requirement, known))
+    return quick_look(requirement)(record) or full_judge(requirement, record, group_of(requirement, known))
 
 
 def judge_all(requirements: Many[Requirement], evidence: Evidence) -> tuple[Verdict, ...]:
@@ -50,8 +47,7 @@ def judge_all(requirements: Many[Requirement], evidence: Evidence) -> tuple[Verd
     """
     plan = _plan(_Identity(requirements)) if isinstance(requirements, tuple) else _looks(requirements)
     record = Record(evidence)
-    with np.errstate(invalid="ignore", over="ignore"):  # unknown values are NaN
-        return tuple([look(record) or full_judge(requirement, record, group) for requirement, look, group in plan])
+    return tuple([look(record) or full_judge(requirement, record, group) for requirement, look, group in plan])
 
 
 def group_of(requirement: Requirement, known: Many[Requirement]) -> tuple[Trip, ...]:
