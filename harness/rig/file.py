@@ -47,6 +47,7 @@ class FirmwareSection(FileModel):
     include: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
     defines: Annotated[tuple[str, ...], Field(strict=False)] = ()
     variant: Annotated[int, Field(ge=0, lt=2**16)] = 0
+    defects: Reference | None = None
     boot_s: Annotated[float, Field(gt=0.0, le=600.0, strict=False)] = 0.6
     parameters: Annotated[dict[str, Int32], Field(default_factory=dict)]
 
@@ -187,6 +188,7 @@ class Rig:
     profile_file: Path
     requirement_files: tuple[Path, ...]
     sha256: str
+    defect_file: Path | None = None
 
     @property
     def name(self) -> str:
@@ -269,6 +271,7 @@ def load(path: Path) -> Rig:
     cycle_file = finder.one(("vehicle", "cycle"))
     profile_file = finder.one(("can", "profile"))
     requirement_files = finder.many(("requirements", "files"))
+    defect_file = finder.one(("firmware", "defects"))
     if file is not None and file.pack.temperature_sensors > file.cells.series:
         problems.append(
             problem_at(
@@ -291,6 +294,7 @@ def load(path: Path) -> Rig:
         profile_file=profile_file,
         requirement_files=requirement_files,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
+        defect_file=defect_file if file.firmware.defects is not None else None,
     )
 
 
