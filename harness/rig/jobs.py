@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from harness.rig.records import case_record
+from harness.rig.surveys import survey
 from harness.rig.tally import Tally
 from harness.rig.wire import case_from_wire, case_to_wire, scenario_from_wire, scenario_to_wire
 from harness.scenario import Scenario
@@ -108,6 +109,8 @@ def perform(message: Mapping[str, Any], runner: Runner, requirements: Sequence[s
     """The worker's side: do what a message asks for."""
     if "scenario" in message:
         return case_to_wire(runner.run(scenario_from_wire(message["scenario"])))
+    if "survey" in message:
+        return survey(message, runner, requirements)
     return sum_of([runner.run(scenario_from_wire(data)) for data in message["batch"]], requirements)
 
 

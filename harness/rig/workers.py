@@ -21,6 +21,7 @@ from harness.rig.flow import Flow
 from harness.rig.jobs import Batch, BatchJob, Job, ScenarioJob
 from harness.rig.process import Worker, WorkerOptions
 from harness.rig.session import Run, Session, build_libraries
+from harness.rig.surveys import Sighting, SurveyJob
 from harness.scenario import Scenario
 from harness.search.runner import Case
 
@@ -92,6 +93,13 @@ class Pool:
         """
         return self._stream(BatchJob(batch) for batch in _batches(scenarios))
 
+    def surveys(self, scenarios: Iterable[Scenario]) -> Iterator[tuple[Sighting, ...]]:
+        """Play many scenarios; what each of them showed, in the order given, a few scenarios at a time.
+
+        Raises as `map` does.
+        """
+        return self._stream(SurveyJob(batch) for batch in _batches(scenarios))
+
     def _stream(self, jobs: Iterator[Job[Answer]]) -> Iterator[Answer]:
         flow = Flow(self, jobs)
         try:
@@ -110,7 +118,7 @@ class Pool:
     def start_worker(self) -> Worker:
         """A new worker, starting up. The first one waits for the build, so that it is done once."""
         if not self._built:
-            build_libraries(self._rig, sanitize=self._options.sanitize)
+            build_libraries(self._rig, sanitize=self._options.sanitize, defects=self._options.defect != 0)
             self._built = True
         worker = Worker(self._options, now_ns=self.now_ns())
         self._workers.append(worker)
