@@ -59,7 +59,7 @@ def run(
     loaded = load_rig(find_rig(rig))
     budget = Budget(grids=not no_grids, sequences=sequences, generated=generated, seed=seed)
     with (
-        _ended_by_signal(),
+        ended_by_signal(),
         RunDirectory.create(out, loaded.name) as directory,
         ProgressLine(make_console(stderr=True)) as line,
     ):
@@ -81,7 +81,7 @@ def run(
 
 
 @contextmanager
-def _ended_by_signal() -> Iterator[None]:
+def ended_by_signal() -> Iterator[None]:
     """CI servers end a job with SIGTERM: treated like Ctrl-C, so that what is finished is written."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -173,13 +173,15 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
             return
         parts = [(progress.failed, "requirement failed", "requirements failed"), (progress.errors, "error", "errors")]
         state = ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in parts if count)
-        self._bar.update(
-            self._task, description=progress.phase, completed=progress.done, total=progress.total, state=state
-        )
+        self.phase(progress.phase, progress.done, progress.total, state)
         if not self._console.is_terminal and progress.done == progress.total and progress.phase != self._phase:
             self._phase = progress.phase
             done = f"{progress.phase}: {progress.total} done after {progress.elapsed_s:.1f} s"
             self.note(f"{done}, {state}" if state else done)
+
+    def phase(self, name: str, done: int, total: int, state: str = "") -> None:
+        """Redraw: `done` of `total` of the phase `name`."""
+        self._bar.update(self._task, description=name, completed=done, total=total, state=state)
 
     def note(self, text: str) -> None:
         """Say something that stays (on a log) or passes (on a terminal)."""
