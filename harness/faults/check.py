@@ -29,11 +29,15 @@ class BusMessage:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """What of a rig bounds the parameters: how many cells and sensors, and its rest-bus messages in kernel order."""
+    """What of a rig bounds the parameters: how many cells and sensors, and its rest-bus messages in kernel order.
+
+    `module_cells` is how many cells one measuring module has; it bounds nothing but tells where modules meet.
+    """
 
     n_cells: int
     n_temps: int
     messages: tuple[BusMessage, ...] = ()
+    module_cells: int = 12
 
     def highest(self, parameter: str) -> int:
         """The highest number, counted from 1, that an index parameter may have."""

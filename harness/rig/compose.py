@@ -36,7 +36,7 @@ def bounds_of(rig: Rig) -> Bounds:
     """What of the rig bounds the parameters of faults."""
     file = rig.file
     messages = tuple(BusMessage(message.name, message.node) for message in rig.profile.restbus)
-    return Bounds(n_cells=file.cells.series, n_temps=file.pack.temperature_sensors, messages=messages)
+    return Bounds(file.cells.series, file.pack.temperature_sensors, messages, module_cells=file.cells.module)
 
 
 def sensor_cells(n_cells: int, n_temps: int) -> NDArray[np.int32]:

@@ -62,11 +62,15 @@ class SpreadSection(FileModel):
 
 
 class CellsSection(FileModel):
-    """The cells: `series` groups in series of `parallel` cells each. One group counts as one cell everywhere else."""
+    """The cells: `series` groups in series of `parallel` cells each. One group counts as one cell everywhere else.
+
+    `module` groups share one measuring module; cells beside its border are tested too.
+    """
 
     file: Reference
     series: Annotated[int, Field(ge=12, le=400)]
     parallel: Annotated[int, Field(ge=1, le=1000)] = 1
+    module: Annotated[int, Field(ge=1, le=400)] = 12
     soc_pct: Percent = 50.0
     temp_degc: Celsius = 25.0
     spread: SpreadSection = SpreadSection()
