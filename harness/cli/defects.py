@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,10 +34,12 @@ if TYPE_CHECKING:
               help="Also write the matrix there, e.g. docs/kill-matrix.md.")  # fmt: skip
 @click.option("--keep", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER",
               help="Keep the shrunk scenarios there; runs play those in fixtures/scenarios first.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
+              help="Folder of the runs, whose reports show what each requirement killed.")  # fmt: skip
 @json_option
 def defects(
     rig: str, *, only: tuple[int, ...], sample: int | None, sequences: int, seed: int, full: bool, jobs: int | None,
-    markdown: Path | None, keep: Path | None, as_json: bool,
+    markdown: Path | None, keep: Path | None, out: Path, as_json: bool,
 ) -> None:  # fmt: skip
     """Prove that the suite of RIG finds the seeded defects of its firmware.
 
@@ -44,9 +47,10 @@ def defects(
     requirement named for it has failed and the scenario is small. Ctrl-C ends it with the defects that are finished.
     """
     from harness.clock import utc_timestamp  # noqa: PLC0415 - not needed for --help
+    from harness.report import killmatrix  # noqa: PLC0415 - see above
     from harness.report.terminal import make_console  # noqa: PLC0415 - see above
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
-    from harness.rig.killrecord import matrix_record  # noqa: PLC0415 - see above
+    from harness.rig.killrecord import matrix_file, matrix_record  # noqa: PLC0415 - see above
     from harness.rig.zoo import ZooBudget, run_zoo  # noqa: PLC0415 - see above
 
     loaded = load_rig(find_rig(rig))
@@ -55,8 +59,10 @@ def defects(
         matrix = run_zoo(loaded, budget=budget, jobs=jobs, progress=lambda progress: _show_progress(line, progress))
     record = matrix_record(matrix, date=utc_timestamp(), command=_command(rig, budget, markdown))
     kept = _keep(matrix, keep) if keep is not None else []
+    if matrix.whole:  # a part of the list says nothing of what a requirement is worth
+        _write(matrix_file(out, loaded.name), json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     if markdown is not None:
-        _write(markdown, record)
+        _write(markdown, killmatrix.markdown(record))
     if as_json:
         emit(record)
     else:
@@ -99,16 +105,17 @@ def _keep(matrix: Matrix, folder: Path) -> list[Path]:
     ]
 
 
-def _write(path: Path, record: Mapping[str, Any]) -> None:
-    from harness.errors import UsageError  # noqa: PLC0415 - only when asked for
-    from harness.report.killmatrix import markdown  # noqa: PLC0415 - see above
+def _write(path: Path, text: str) -> None:
+    """Complete or absent, never half."""
+    from harness.errors import UsageError  # noqa: PLC0415 - not needed for --help
 
     partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_text(markdown(record), encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}; name a file in a folder that is there") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _show(record: Mapping[str, Any], kept: list[Path], markdown: Path | None) -> None:

@@ -108,6 +108,7 @@ def as_repeated(campaign: Campaign, *, sanitize: bool) -> Campaign:
 def show(campaign: Campaign, folder: Path, console: Console) -> None:
     """The table, what failed and how to repeat it, and where the evidence is."""
     from harness.report import terminal  # noqa: PLC0415 - not needed for --json
+    from harness.report.searched import coverage_text  # noqa: PLC0415 - see above
     from harness.report.text import count_text  # noqa: PLC0415 - see above
     from harness.verdict import Outcome  # noqa: PLC0415 - see above
 
@@ -130,6 +131,9 @@ def show(campaign: Campaign, folder: Path, console: Console) -> None:
         f"{count_text(campaign.cases, 'scenario')} in {campaign.duration_s:.1f} s, seed {campaign.seed}",
         highlight=False,
     )
+    if campaign.rate is not None and campaign.coverage is not None:
+        told = f"{campaign.rate.sentence()}; played: {coverage_text(campaign.coverage)}"
+        console.print(told, highlight=False, soft_wrap=True)
     console.print(f"evidence: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
 
 

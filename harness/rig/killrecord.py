@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from harness.rig.hunt import Kill, KillOutcome
@@ -44,6 +46,20 @@ def matrix_record(matrix: Matrix, *, date: str, command: str) -> dict[str, Any]:
         ],
         "vacuity": [_evidence(evidence) for evidence in matrix.evidence],
     }
+
+
+def matrix_file(folder: Path, rig: str) -> Path:
+    """Where the last kill matrix of a rig is kept, in the folder of the runs."""
+    return folder / f"kill-matrix-{rig}.json"
+
+
+def load_matrix(folder: Path, rig: str) -> dict[str, Any] | None:
+    """The last kill matrix of a rig; None when there is none or it is not readable."""
+    try:
+        record = json.loads(matrix_file(folder, rig).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and {"date", "product_sha256", "vacuity"} <= record.keys() else None
 
 
 def _summary(matrix: Matrix) -> dict[str, Any]:
