@@ -12,8 +12,9 @@ import selectors
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from harness.clock import NS_PER_S, Clock, WallClock
 from harness.errors import FirmwareError
@@ -22,6 +23,23 @@ from harness.rig.process import Worker, WorkerOptions
 
 Result = TypeVar("Result")
 Task = Generator[Job[Any], list[Any], Result]
+
+
+class StartWorker(Protocol):
+    """How a worker is started: `harness.rig.process.Worker`, or a fake."""
+
+    def __call__(self, options: WorkerOptions, *, now_ns: int) -> Worker:
+        """A new worker, starting up."""
+        ...
+
+
+class StartLane(Protocol):
+    """The same for the options of one task."""
+
+    def __call__(self, *, now_ns: int) -> Worker:
+        """A new worker, starting up."""
+        ...
+
 
 LIMIT_S = 60.0  # of wall-clock time for one answer
 START_LIMIT_S = 300.0
@@ -41,8 +59,11 @@ class Finished(Generic[Result]):
 class Fleet(Generic[Result]):
     """Runs up to `jobs` tasks at a time. A context manager; leaving it ends the workers that are left."""
 
-    def __init__(self, *, jobs: int, limit_s: float = LIMIT_S, clock: Clock | None = None) -> None:
+    def __init__(
+        self, *, jobs: int, limit_s: float = LIMIT_S, clock: Clock | None = None, start: StartWorker = Worker
+    ) -> None:
         self._jobs = jobs
+        self._start = start
         self._limit_s = limit_s
         self._clock = clock or WallClock()
         self._lanes: list[_Lane[Result]] = []
@@ -63,7 +84,7 @@ class Fleet(Generic[Result]):
         waiting = enumerate(tasks)
         while True:
             for number, (options, task) in islice(waiting, self._jobs - len(self._lanes)):
-                self._lanes.append(_Lane(number, options, task, self._clock, self._limit_s))
+                self._lanes.append(_Lane(number, partial(self._start, options), task, self._clock, self._limit_s))
             if not self._lanes:
                 return
             self._wait()
@@ -92,10 +113,10 @@ class Fleet(Generic[Result]):
 class _Lane(Generic[Result]):
     """One task with its worker, which is started anew when it dies."""
 
-    def __init__(self, number: int, options: WorkerOptions, task: Task[Result], clock: Clock, limit_s: float) -> None:
+    def __init__(self, number: int, start: StartLane, task: Task[Result], clock: Clock, limit_s: float) -> None:
         self.finished: Finished[Result] | None = None
         self._number = number
-        self._options = options
+        self._start = start
         self._task = task
         self._clock = clock
         self._limit_s = limit_s
@@ -103,7 +124,7 @@ class _Lane(Generic[Result]):
         self._failed_starts = 0
         self._queue: deque[Job[Any]] = deque()  # the job under way and the parts that are to follow
         self._answers: list[Any] = []
-        self._worker = Worker(options, now_ns=self._begin_ns)
+        self._worker = start(now_ns=self._begin_ns)
         self._resume(None)
 
     @property
@@ -175,7 +196,7 @@ class _Lane(Generic[Result]):
 
     def _bury(self, cause: str) -> None:
         """The job took the worker down: try its parts one by one, or it is broken when it has none."""
-        dead, self._worker = self._worker, Worker(self._options, now_ns=self._clock.now_ns())
+        dead, self._worker = self._worker, self._start(now_ns=self._clock.now_ns())
         dead.kill()
         if not dead.ready:
             self._failed_starts += 1
