@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
 from harness.rig.records import case_record
+from harness.rig.surveys import survey
 from harness.rig.tally import Tally
 from harness.rig.wire import case_from_wire, case_to_wire, scenario_from_wire, scenario_to_wire
 from harness.scenario import Scenario
-from harness.search.moves import Space
+from harness.search.coverage import Aim
+from harness.search.moves import Pick, Space
 from harness.search.runner import Case, Runner
 from harness.search.sequences import scenario_number
 from harness.verdict import Outcome, Verdict
@@ -113,6 +115,7 @@ class Generated(Sequence[Scenario]):
     searched: Space
     seed: int
     numbers: range
+    aims: tuple[Aim, ...] = ()  # one for each number, or none at all
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -123,8 +126,9 @@ class Generated(Sequence[Scenario]):
     def __getitem__(self, place: slice) -> Generated: ...
     def __getitem__(self, place: int | slice) -> Scenario | Generated:
         if isinstance(place, slice):
-            return Generated(self.searched, self.seed, self.numbers[place])
-        return scenario_number(self.searched, self.seed, self.numbers[place])
+            return Generated(self.searched, self.seed, self.numbers[place], self.aims[place])
+        aims = (self.aims[place],) if self.aims else ()
+        return scenario_number(self.searched, self.seed, self.numbers[place], aims=aims)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +140,8 @@ class GeneratedJob:
     def message(self) -> Mapping[str, Any]:
         """See Job."""
         numbers = self.scenarios.numbers
-        return {"generate": [self.scenarios.searched.rig, self.scenarios.seed, numbers.start, numbers.stop]}
+        generated = [self.scenarios.searched.rig, self.scenarios.seed, numbers.start, numbers.stop]
+        return {"generate": generated, "aims": self.scenarios.aims}
 
     def answer(self, data: Mapping[str, Any], requirements: Sequence[str]) -> Batch:
         """See Job."""
@@ -160,11 +165,13 @@ def perform(
     """The worker's side: do what a message asks for. `searched` gives the space of sequences for a name of the rig."""
     if "generate" in message:
         rig, seed, first, end = message["generate"]
-        return sum_of(
-            [runner.run(scenario) for scenario in Generated(searched(rig), seed, range(first, end))], requirements
-        )
+        aims = tuple(Aim(start, tuple(Pick(*pick) for pick in picks)) for start, picks in message["aims"])
+        scenarios = Generated(searched(rig), seed, range(first, end), aims)
+        return sum_of([runner.run(scenario) for scenario in scenarios], requirements)
     if "scenario" in message:
         return case_to_wire(runner.run(scenario_from_wire(message["scenario"])))
+    if "survey" in message:
+        return survey(message, runner, requirements)
     return sum_of([runner.run(scenario_from_wire(data)) for data in message["batch"]], requirements)
 
 

@@ -9,7 +9,7 @@ last line it wrote; it is replaced and the others go on.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Self, TypeVar
@@ -21,7 +21,9 @@ from harness.rig.flow import Flow
 from harness.rig.jobs import Batch, BatchJob, Generated, GeneratedJob, Job, ScenarioJob
 from harness.rig.process import Worker, WorkerOptions
 from harness.rig.session import Run, Session, build_libraries
+from harness.rig.surveys import Sighting, SurveyJob
 from harness.scenario import Scenario
+from harness.search.coverage import Aim
 from harness.search.moves import Space
 from harness.search.runner import Case
 
@@ -93,13 +95,20 @@ class Pool:
         """
         return self._stream(BatchJob(batch) for batch in _batches(scenarios))
 
-    def generate(self, searched: Space, seed: int, n: int) -> Iterator[Batch]:
+    def generate(self, searched: Space, seed: int, n: int, *, aims: Sequence[Aim] = ()) -> Iterator[Batch]:
         """The sums over the first `n` scenarios of `search.sequences.generate`, a few each, in their order.
 
         The workers generate what they play: `searched` must be the space of this rig. Raises as `map` does.
         """
         ranges = (range(first, min(first + BATCH, n)) for first in range(0, n, BATCH))
-        return self._stream(GeneratedJob(Generated(searched, seed, numbers)) for numbers in ranges)
+        return self._stream(GeneratedJob(Generated(searched, seed, numbers, _of(aims, numbers))) for numbers in ranges)
+
+    def surveys(self, scenarios: Iterable[Scenario]) -> Iterator[tuple[Sighting, ...]]:
+        """Play many scenarios; what each of them showed, in the order given, a few scenarios at a time.
+
+        Raises as `map` does.
+        """
+        return self._stream(SurveyJob(batch) for batch in _batches(scenarios))
 
     def _stream(self, jobs: Iterator[Job[Answer]]) -> Iterator[Answer]:
         flow = Flow(self, jobs)
@@ -119,7 +128,7 @@ class Pool:
     def start_worker(self) -> Worker:
         """A new worker, starting up. The first one waits for the build, so that it is done once."""
         if not self._built:
-            build_libraries(self._rig, sanitize=self._options.sanitize)
+            build_libraries(self._rig, sanitize=self._options.sanitize, defects=self._options.defect != 0)
             self._built = True
         worker = Worker(self._options, now_ns=self.now_ns())
         self._workers.append(worker)
@@ -175,3 +184,8 @@ def _batches(scenarios: Iterable[Scenario]) -> Iterator[tuple[Scenario, ...]]:
     source = iter(scenarios)
     while batch := tuple(islice(source, BATCH)):
         yield batch
+
+
+def _of(aims: Sequence[Aim], numbers: range) -> tuple[Aim, ...]:
+    """The aim of each number, as `search.sequences.generate` deals them out."""
+    return tuple(aims[number // 2 % len(aims)] for number in numbers) if aims else ()

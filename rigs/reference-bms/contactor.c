@@ -7,6 +7,7 @@
 #include "contactor.h"
 
 #include "bms_assert.h"
+#include "defect.h"
 #include "measure.h"
 #include "params.h"
 
@@ -142,7 +143,7 @@ static void step_opening(uint32_t now_ms, int32_t elapsed_ms) {
         contactor.command[CONTACTOR_POSITIVE] = false;
         contactor.command[CONTACTOR_PRECHARGE] = false;
     }
-    if (elapsed_ms >= contactor.negative_delay_ms) {
+    if (elapsed_ms >= (contactor.negative_delay_ms + (DEFECT(4) ? 2000 : 0))) {
         contactor.command[CONTACTOR_NEGATIVE] = false;
         enter(contactor.after_opening, now_ms);
     }

@@ -6,6 +6,7 @@
 #include "measure.h"
 
 #include "bms_assert.h"
+#include "defect.h"
 #include "params.h"
 
 #include <string.h>
@@ -181,7 +182,7 @@ static void measure_current(const bms_inputs *inputs) {
     const int32_t current = bms_max(inputs->current_ma, -INT32_MAX);
     measure_put(Q_CURRENT_MA, current);
     measure_put(Q_CURRENT_INVALID, inputs->current_valid ? 0 : 1);
-    state.charging = current < -params->charging_current_ma;
+    state.charging = DEFECT(2) ? (current > -params->charging_current_ma) : (current < -params->charging_current_ma);
 }
 
 void measure_step(const bms_inputs *inputs) {

@@ -9,6 +9,7 @@
 
 #include "bms_assert.h"
 #include "crc.h"
+#include "defect.h"
 #include "faults.h"
 
 #include <string.h>
@@ -136,7 +137,7 @@ void nvm_flush(void) {
 }
 
 void nvm_store_latched(uint32_t latched) {
-    nvm.latched = latched;
+    nvm.latched = DEFECT(3) ? 0U : latched;
     nvm.dirty = true;
 }
 

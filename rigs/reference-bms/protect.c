@@ -5,6 +5,7 @@
 #include "protect.h"
 
 #include "bms_assert.h"
+#include "defect.h"
 #include "faults.h"
 #include "measure.h"
 #include "params.h"
@@ -107,7 +108,7 @@ static void release_tier(rule_state *rule, uint32_t tier, int32_t value, bool kn
 /* An idle tier becomes active after the quantity has been past the limit for the confirmation time. */
 static void confirm_tier(rule_state *rule, uint32_t tier, int32_t value, bool watched) {
     if (!watched || (value <= rule->limit[tier])) {
-        rule->pending_ms[tier] = 0;
+        rule->pending_ms[tier] = DEFECT(1) ? rule->pending_ms[tier] : 0;
         return;
     }
     rule->pending_ms[tier] += (int32_t)BMS_FAST_MS;
@@ -144,6 +145,11 @@ static void collect(const protect_rule *line, const rule_state *rule) {
     }
 }
 
+static uint32_t watch_of(const protect_rule *line) {
+    return (DEFECT(5) && (line->fault == (uint8_t)FAULT_DISCHARGE_OVERTEMPERATURE)) ? (uint32_t)WATCH_CHARGING
+                                                                                      : (uint32_t)line->watch;
+}
+
 void protect_step(uint32_t watch) {
     protect.causes = 0U;
     protect.alarms = 0U;
@@ -155,7 +161,7 @@ void protect_step(uint32_t watch) {
             continue;
         }
         const bool known = (measured->known & Q_BIT(line->quantity)) != 0U;
-        protect.busy[i] = evaluate(&protect.rule[i], value, known, (watch & line->watch) != 0U);
+        protect.busy[i] = evaluate(&protect.rule[i], value, known, (watch & watch_of(line)) != 0U);
         collect(line, &protect.rule[i]);
     }
 }
