@@ -1,17 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Least and greatest values of a trace's quantities, told from those of its columns without looking at a row.
 
-They are what a quantity's series has, to the bit; None where only the series itself can tell.
+They are what a quantity's series has, to the bit; those that only the series itself can tell are left out.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 
-from harness.trace import Side, Trace
+from harness.canbus.batch import Decoded
+from harness.canbus.product import Binding, Profile
+from harness.kernel.decode import WantedSignals
 
 Range = tuple[float, float]
+BitRange = Callable[[Mapping[str, int]], Mapping[str, Range]]
+
+_ZERO: Range = (0.0, 0.0)
+_UNKNOWN: Range = (math.nan, math.nan)
 
 # Bits of the columns "digital_in" and "contactors" (FIL_IN_*, FIL_OUT_* of the firmware port).
 DIGITAL_IN: Mapping[str, int] = {
@@ -32,43 +40,76 @@ CONTACTORS: Mapping[str, int] = {
 WITNESSES: Mapping[str, str] = {
     "cell_voltage_max_v": "cell_voltage_max_index",
     "cell_voltage_min_v": "cell_voltage_min_index",
+    "cell_voltage_spread_v": "cell_voltage_max_index",
     "cell_temp_max_degc": "cell_temp_max_index",
     "cell_temp_min_degc": "cell_temp_min_index",
+    "cell_temp_spread_k": "cell_temp_max_index",
 }
 SENSOR_RANGE_DEGC = (-45.0, 125.0)  # outside: a broken or shorted sensor wire, not a temperature
 
 
-def column_range(trace: Trace, side: Side, quantity: str) -> Range | None:
-    """Of a quantity that is a column or a bit of one; None where a column needs a look at its rows."""
-    kept = trace.extremes.get(side)
-    if not kept:
-        return None
-    found = kept.get(quantity)
-    if found is not None:
-        return found if side != "given" or _all_known(quantity, kept) else None
-    if side == "given":
-        return _bit(kept.get("digital_in"), DIGITAL_IN.get(quantity))
-    return _bit(kept.get("contactors"), CONTACTORS.get(quantity))
+CAN_BUS_OFF = 2.0  # FIL_CAN_BUS_OFF
+ONLY_TEMPERATURES = ("cell_temp_max_degc", "cell_temp_min_degc", "cell_temp_spread_k", "temps_invalid")
 
 
-def _all_known(quantity: str, kept: Mapping[str, Range]) -> bool:
-    """Whether the controller could know every value of a column as it was recorded."""
-    witness = WITNESSES.get(quantity)
-    if witness is not None and not kept.get(witness, (1.0, 1.0))[0] > 0.0:
-        return False
-    return not (quantity == "temps_invalid" or (witness or "").startswith("cell_temp")) or _all_temperatures(kept)
+def given_ranges(kept: Mapping[str, Range], bits: BitRange) -> dict[str, Range]:
+    """Of what the controller was given. `kept` are those of the columns, `bits` tells what `digital_in` ever was."""
+    found = {**kept, **bits(DIGITAL_IN)}
+    unknown = [name for name, witness in WITNESSES.items() if not kept.get(witness, _UNKNOWN)[0] > 0.0]
+    if not _all_temperatures(kept):
+        unknown += ONLY_TEMPERATURES
+    for name in unknown:
+        found.pop(name, None)
+    if found.get("cells_open_wire") == _ZERO:
+        found["cells_lost"] = found["cells_invalid"]
+    if found.get("can_state", _UNKNOWN)[1] < CAN_BUS_OFF:
+        found["can_recovered"] = _ZERO
+    return found
 
 
 def _all_temperatures(kept: Mapping[str, Range]) -> bool:
-    unknown = (math.nan, math.nan)
     coldest, hottest = SENSOR_RANGE_DEGC
-    highest, lowest = kept.get("cell_temp_max_degc", unknown), kept.get("cell_temp_min_degc", unknown)
+    highest, lowest = kept.get("cell_temp_max_degc", _UNKNOWN), kept.get("cell_temp_min_degc", _UNKNOWN)
     return highest[1] <= hottest and lowest[0] >= coldest
 
 
-def _bit(column: Range | None, mask: int | None) -> Range | None:
-    """A bit of a column that never changed."""
-    if column is None or mask is None or column[0] != column[1]:
-        return None
-    value = 1.0 if int(column[0]) & mask else 0.0
-    return (value, value)
+def bit_ranges(masks: Mapping[str, int], always: int, ever: int) -> dict[str, Range]:
+    """Of single bits: those that were always set, and those that ever were."""
+    return {name: (float(bool(always & mask)), float(bool(ever & mask))) for name, mask in masks.items()}
+
+
+def reported_ranges(profile: Profile, decoded: Decoded) -> dict[str, Range]:
+    """Of what the controller reported: the quantities that are numbers of one signal."""
+    bindings, wanted = _plain_bindings(_Same(profile))
+    found = dict(zip(bindings, decoded.extremes(wanted), strict=True))
+    for binding in bindings.values():
+        if binding is not None:
+            ends = [value * binding.scale + binding.offset for value in found[binding.quantity]]
+            found[binding.quantity] = (ends[0], ends[1]) if binding.scale > 0.0 else (ends[1], ends[0])
+    return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Same:
+    """A profile told apart by identity."""
+
+    profile: Profile
+
+    def __hash__(self) -> int:
+        return id(self.profile)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Same) and self.profile is other.profile
+
+
+@lru_cache(maxsize=16)
+def _plain_bindings(same: _Same) -> tuple[Mapping[str, Binding | None], WantedSignals]:
+    """The reported quantities that are numbers of one signal, with the binding where it scales, and their signals."""
+    places = same.profile.decoder.layout.places
+    plain = [
+        binding
+        for quantity, binding in same.profile.bindings.items()
+        if binding.states is None and "[" not in quantity and len(places[binding.path]) == 1
+    ]
+    scaled = {b.quantity: None if b.scale == 1.0 and b.offset == 0.0 else b for b in plain}
+    return scaled, same.profile.decoder.wanted([binding.path for binding in plain])

@@ -8,15 +8,25 @@ is computed when first asked for, on whole arrays, and kept.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.canbus import e2e
 from harness.canbus.batch import Decoded
-from harness.canbus.product import Node, Profile, RestbusMessage, States
-from harness.extremes import CONTACTORS, DIGITAL_IN, SENSOR_RANGE_DEGC, WITNESSES, Range, column_range
+from harness.canbus.product import Node, Profile, States
+from harness.extremes import (
+    CONTACTORS,
+    DIGITAL_IN,
+    SENSOR_RANGE_DEGC,
+    WITNESSES,
+    Range,
+    bit_ranges,
+    given_ranges,
+    reported_ranges,
+)
+from harness.received import Receptions, Times, asked, forgotten, recovered, request_new, restart_age, rising
 from harness.requirements.evidence import MessageSeries, Series
 from harness.trace import Side, Trace
 
@@ -37,6 +47,8 @@ MIN_PACK_V = 1.0
 RISE_WINDOW_S = 3.0
 UNKNOWN_STATE = -1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
+DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth"}  # all others are given
+MESSAGE_AGES: Mapping[str, Node] = {"vehicle_message_age_s": "vehicle", "charger_message_age_s": "charger"}
 RecordedSide = Side | Literal["reported"]
 Values = NDArray[Any]
 
@@ -55,14 +67,20 @@ class Observation:
         self._cache: dict[tuple[str, str], Series | None] = {}
         self._messages: dict[tuple[str, str | None, str | None], MessageSeries | None] = {}
         self._decoded: Decoded | None = None
+        self._received: Receptions | None = None
         self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
+        self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
             "cell_temp_rise_k_per_s": self._temp_rise,
             "voltage_mismatch_v": self._voltage_mismatch,
             "link_of_pack_pct": self._link_of_pack,
             "cells_lost": self._cells_lost,
-            "vehicle_message_age_s": lambda: self._message_age("vehicle"),
-            "charger_message_age_s": lambda: self._message_age("charger"),
+            **{age: partial(self._message_age, node) for age, node in MESSAGE_AGES.items()},
+            "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
+            "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
+            "can_recovered": partial(recovered, self._trace),
+            "can_restart_age_s": partial(restart_age, self._trace),
+            "request_new": lambda: request_new(self._profile, self.decoded, self.power_ons(), self._trace.t_s),
         }
 
     @property
@@ -110,17 +128,34 @@ class Observation:
             self._cache[key] = self._report(quantity)
         return self._cache[key]
 
-    def extremes(self, side: RecordedSide, quantity: str) -> Range | None:
-        """Least and greatest value of a quantity without looking at its samples, NaN when one is unknown or there is
-        none; None where only the samples tell, or it was not recorded.
+    def ranges(self, side: RecordedSide) -> Mapping[str, Range]:
+        """Least and greatest value of all quantities of which they are known without a look at samples; NaN where one
+        is unknown or there is none.
         """
-        if side == "reported":
-            return self._reported_extremes(quantity)
-        found = column_range(self._trace, side, quantity)
-        if found is None and side == "given" and quantity == "cells_lost":
-            opened = column_range(self._trace, side, "cells_open_wire")
-            return column_range(self._trace, side, "cells_invalid") if opened == (0.0, 0.0) else None
+        found = self._ranges.get(side)
+        if found is None:
+            found = self._ranges[side] = self._known_ranges(side)
         return found
+
+    def _known_ranges(self, side: RecordedSide) -> Mapping[str, Range]:
+        if side == "reported":
+            return reported_ranges(self._profile, self.decoded)
+        kept = self._trace.extremes.get(side)
+        if not kept:
+            return {}
+        if side == "given":
+            return given_ranges(kept, partial(self._bit_ranges, "given", "digital_in"))
+        return {**kept, **self._bit_ranges(side, "contactors", CONTACTORS)}
+
+    def bounds(self, side: RecordedSide, quantity: str) -> Range | None:
+        """Values that no sample lies beyond, where they are cheaper than the samples; None elsewhere."""
+        node = MESSAGE_AGES.get(quantity) if side == "given" else None
+        messages = () if node is None else self._profile.restbus_of(node)
+        if not messages or not len(self._trace.t_s):
+            return None
+        if node == "charger" and self.ranges("given").get("charge_plug") == (0.0, 0.0):
+            return (0.0, 0.0)
+        return (0.0, self._reception().longest_silence_s(messages, self._trace.duration_s))
 
     def message(self, name: str, *, counter: str | None, crc: str | None) -> MessageSeries | None:
         """One message of the controller; None when the database has no message of that name."""
@@ -130,28 +165,21 @@ class Observation:
         return self._messages[key]
 
     def resets(self) -> NDArray[np.float64]:
-        """Times at which a fault reset was requested on the bus: the command's signals took their values."""
-        times = [np.empty(0)]
-        for message, values in self._profile.commands.get("reset-faults", {}).items():
-            asked: NDArray[np.bool_] | None = None
-            t_s = np.empty(0)
-            for signal_name, value in values.items():
-                t_s, found = self.decoded.values(f"{message}.{signal_name}")
-                matches = found == self._profile.database.by_name[message].by_name[signal_name].physical(value)
-                asked = matches if asked is None else asked & matches
-            if asked is not None and len(asked):
-                times.append(t_s[_rising(asked)])
-        return np.sort(np.concatenate(times))
+        """Times at which a fault reset was requested on the bus: the command's signals took their values. Power-ons
+        with a damaged non-volatile image are among them: what was latched before can no longer be known.
+        """
+        return np.sort(np.concatenate((forgotten(self._trace), asked(self._profile, self.decoded, "reset-faults"))))
 
     def power_ons(self) -> NDArray[np.float64]:
         """Times at which the controller was switched on; 0 is among them when the run started switched off."""
         powered = self.output("powered")
         if powered is None or not len(powered.t_s):
             return np.empty(0)
-        on = powered.value > _HALF
-        rising = _rising(on)
         booted = self._trace.header.get("start") == "off"
-        return powered.t_s[rising if booted else rising[rising > 0]]
+        if self._trace.extremes.get("output", {}).get("powered", (0.0, 0.0))[0] > _HALF:
+            return powered.t_s[: int(booted)]
+        begins = rising(powered.value > _HALF)
+        return powered.t_s[begins if booted else begins[begins > 0]]
 
     # ---- columns ---------------------------------------------------------------------------------------------
 
@@ -179,7 +207,7 @@ class Observation:
             return None if column is None else 100.0 * column
         if quantity == "powered" and side == "given":
             return self._column("output", "powered")
-        if quantity in self._derived and side == "given":
+        if quantity in self._derived and side == DERIVED_SIDES.get(quantity, "given"):
             return self._derived[quantity]()
         return self._element(side, quantity)
 
@@ -189,12 +217,24 @@ class Observation:
 
     def _bit(self, side: Side, column: str, mask: int) -> Values | None:
         """One bit of a column of bits, as 0 and 1."""
+        bits = self._column_of_bits(side, column)
+        return None if bits is None else np.minimum(bits & np.uint8(mask), np.uint8(1))
+
+    def _column_of_bits(self, side: Side, column: str) -> NDArray[np.uint8] | None:
         key = (side, column)
         if key not in self._bits:
             values = self._trace.columns.get(side, {}).get(column)
             self._bits[key] = None if values is None else values.astype(np.uint8)
-        bits = self._bits[key]
-        return None if bits is None else np.minimum(bits & np.uint8(mask), np.uint8(1))
+        return self._bits[key]
+
+    def _bit_ranges(self, side: Side, column: str, masks: Mapping[str, int]) -> Mapping[str, Range]:
+        least, greatest = self._trace.extremes.get(side, {}).get(column, (0.0, 1.0))
+        if least == greatest:
+            return bit_ranges(masks, int(least), int(least))
+        bits = self._column_of_bits(side, column)
+        if bits is None or not len(bits):
+            return {}
+        return bit_ranges(masks, int(np.bitwise_and.reduce(bits)), int(np.bitwise_or.reduce(bits)))
 
     def _element(self, side: Side, quantity: str) -> Values | None:
         """One cell or sensor of the per-cell records, "cell_voltage_v[17]" counted from 1."""
@@ -291,17 +331,19 @@ class Observation:
         deaf = self._deaf(node)
         if deaf is not None and deaf.all():
             return np.zeros(len(t_s))
-        age: Values = t_s - np.minimum.reduce([self._last_heard(message) for message in messages])
+        age: Values = t_s - self._reception().last_good(messages, t_s)
         if deaf is not None:
             age = np.minimum(age, t_s - np.maximum.accumulate(np.where(deaf, t_s, 0.0)))
         return age
 
-    def _last_heard(self, message: RestbusMessage) -> Values:
-        """For each row, when the message last reached the bus; the start of the record before its first frame."""
-        sent = self.decoded.times(message.name)
-        at = np.searchsorted(sent, self._trace.t_s, side="right")
-        heard: Values = np.concatenate(([0.0], sent)).take(at)
-        return heard
+    def _reception(self) -> Receptions:
+        if self._received is None:
+            unplugged = self.ranges("given").get("charge_plug") == (0.0, 0.0)
+            plug = None if unplugged else self._column("given", "charge_plug")
+            plugged_s = np.empty(0) if plug is None else self._trace.t_s[rising(plug > _HALF)]
+            starts: Mapping[Node, Times] = {"charger": np.sort(np.concatenate((self.power_ons(), plugged_s)))}
+            self._received = Receptions(self._profile, self._trace, self.decoded, self.power_ons(), starts)
+        return self._received
 
     def _deaf(self, node: Node) -> NDArray[np.bool_] | None:
         powered = self._column("output", "powered")
@@ -325,14 +367,6 @@ class Observation:
             value = value * binding.scale + binding.offset
         return Series(t_s, value)
 
-    def _reported_extremes(self, quantity: str) -> Range | None:
-        binding = self._profile.bindings.get(quantity)
-        found = None if binding is None or binding.states is not None else self.decoded.extremes(binding.path)
-        if binding is None or found is None or (binding.scale == 1.0 and binding.offset == 0.0):
-            return found
-        least, greatest = (value * binding.scale + binding.offset for value in found)
-        return (least, greatest) if binding.scale > 0.0 else (greatest, least)
-
     def _report_state(self, path: str, states: States) -> Series:
         series = self.decoded.signal(path)
         raw = series.raw
@@ -350,13 +384,8 @@ class Observation:
             modulus = protection.counter_modulus if protection is not None and named else 1 << length
         fits = None
         if crc is not None and protection is not None and protection.crc == crc and protection.checksum is not None:
-            fits = e2e.check(self._trace.frames.data.take(self.decoded.rows(name), axis=0), protection.checksum)
+            fits = self.decoded.checksums_fit(self.decoded.rows(name), protection.checksum)
         return MessageSeries(self.decoded.times(name), counts, modulus, fits)
-
-
-def _rising(on: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Where something begins to hold, the first element included."""
-    return np.flatnonzero(on & ~np.concatenate(([False], on[:-1])))
 
 
 def _highest(rises: Values) -> Values:

@@ -7,19 +7,20 @@ for here are views of it. What cannot be decoded is counted, never dropped silen
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.canbus import e2e
 from harness.canbus.database import Database
 from harness.canbus.layout import Layout, Place, lay_out
 from harness.canbus.model import Signal
 from harness.firmware.builder import build_kernel
 from harness.firmware.loader import KernelLibrary, load_kernel
-from harness.kernel.decode import DecodedNodes, FrameDecoder
+from harness.kernel.decode import Counter, DecodedNodes, FrameArrays, FrameDecoder, WantedSignals
 from harness.trace import Frames
 
 NODE_UNKNOWN = 255  # sender in recordings that do not say who sent a frame
@@ -58,20 +59,27 @@ class Decoder:
         self._kernel = kernel
         self._decoder: FrameDecoder | None = None
 
+    def wanted(self, paths: Sequence[str]) -> WantedSignals:
+        """What `Decoded.extremes` takes. The signals must be in one node each: not at several multiplexer values."""
+        places = [self.layout.places[path][0] for path in paths]
+        first = self.layout.plan.nodes["first_signal"]
+        signals = [int(first[place.node]) + place.row for place in places]
+        nodes = sorted({place.node for place in places})
+        return WantedSignals(np.array(signals, np.intp), np.array(nodes, np.int32))
+
     def decode(self, frames: Frames) -> Decoded:
         """Decode every signal of every frame. Raises FirmwareError when the kernel cannot be built."""
         if self._decoder is None:
             kernel = self._kernel or load_kernel(build_kernel())
             self._decoder = FrameDecoder(kernel, self.layout.plan)
-        data = _padded(frames.data)
-        nodes = self._decoder.decode(
+        arrays = FrameArrays(
             _plain(frames.id, np.uint32),
             _plain(frames.flags, np.uint8),
             _plain(frames.node, np.uint8),
             _plain(frames.length, np.uint8),
-            data,
+            _padded(frames.data),
         )
-        return Decoded(self._decoder, self.layout, frames.t_ns, data, nodes)
+        return Decoded(self._decoder, self.layout, frames.t_ns, arrays, self._decoder.decode(arrays))
 
 
 def _plain(array: NDArray[Any], kind: Any) -> NDArray[Any]:
@@ -123,16 +131,16 @@ class Decoded:
         decoder: FrameDecoder,
         layout: Layout,
         t_ns: NDArray[np.uint64],
-        data: NDArray[np.uint8],
+        frames: FrameArrays,
         nodes: DecodedNodes,
     ) -> None:
         self._decoder = decoder
         self._layout = layout
         self._t_ns = t_ns
-        self._data = data
+        self._frames = frames
+        self._data = frames.data
         self._nodes = nodes
         self._times: dict[int, NDArray[np.float64]] = {}
-        self._extremes: dict[int, list[tuple[float, float]]] = {}
 
     def __contains__(self, message: str) -> bool:
         """Whether the database has a message of that name."""
@@ -177,24 +185,24 @@ class Decoded:
             return series.t_s, series.value
         return self._node_times(places[0].node), self._values(places[0])
 
-    def extremes(self, path: str) -> tuple[float, float] | None:
-        """Least and greatest value of "Message.Signal", NaN when none came or one is NaN. None for a signal at several
-        values of a multiplexer: ask its series.
-        """
-        places = self._layout.places[path]
-        if len(places) > 1:
-            return None
-        node = places[0].node
-        found = self._extremes.get(node)
-        if found is None:
-            found = self._extremes[node] = self._node_extremes(node)
-        return found[places[0].row]
+    def extremes(self, wanted: WantedSignals) -> list[tuple[float, float]]:
+        """Least and greatest value of signals as from `Decoder.wanted`; NaN where none came or one is NaN."""
+        return self._decoder.extremes(self._nodes, wanted)
 
-    def _node_extremes(self, node: int) -> list[tuple[float, float]]:
-        """Of all signals of a node at once: most are asked for."""
-        count, start = self._nodes.count[node], self._nodes.value_start[node]
-        signals = int(self._layout.plan.nodes[node]["n_signals"])
-        return self._decoder.extremes(self._nodes.values[start : start + signals * count].reshape(signals, count))
+    def checksums_fit(self, rows: NDArray[np.int32], checksum: e2e.AnyChecksum) -> NDArray[np.bool_]:
+        """Whether the checksum of each of some frames fits."""
+        if isinstance(checksum, e2e.Checksum) and checksum.length <= self._data.shape[1]:
+            return self._decoder.crc8_fits(self._frames, rows, e2e.kernel_checksum(checksum))
+        return e2e.check(self._data.take(rows, axis=0), checksum)
+
+    def unbroken(self, message: str, length: int, flags: int, checksum: e2e.Checksum | None, counter: Counter) -> bool:
+        """Whether all frames of a message came without any of the flags, with its length, a checksum that fits and a
+        counter that counted by one; frames of its identifier that are too short count as broken.
+        """
+        if self.counts.wrong_length or length > self._data.shape[1] or counter.start_bit + counter.length > _WORD_BITS:
+            return False
+        crc = None if checksum is None else e2e.kernel_checksum(checksum)
+        return self._decoder.unbroken(self._frames, self.rows(message), length, flags, crc, counter)
 
     def _rows(self, node: int) -> NDArray[np.int32]:
         start = self._nodes.start[node]

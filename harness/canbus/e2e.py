@@ -11,7 +11,12 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.canbus import crc
+from harness.canbus.crc import Crc
+from harness.kernel.decode import Crc8
+
 AutosarProfile = Literal["P01", "P02", "P05"]
+DataIdMode = Literal["both", "alternating", "low", "nibble"]
 _TOP_BIT = 0x80
 
 
@@ -29,12 +34,20 @@ class Checksum:
 
 @dataclass(frozen=True, slots=True)
 class AutosarChecksum:
-    """An AUTOSAR E2E profile with its standard header at byte 0. P02 takes `data_ids`, the others `data_id`."""
+    """An AUTOSAR E2E profile with its standard header at byte `offset` (P02: always 0).
+
+    P02 takes `data_ids`, the others `data_id`; `data_id_mode` is for P01.
+    """
 
     profile: AutosarProfile
     length: int
     data_id: int = 0
     data_ids: tuple[int, ...] = ()
+    data_id_mode: DataIdMode = "both"
+    offset: int = 0
+
+
+AnyChecksum = Checksum | AutosarChecksum | Crc
 
 
 @lru_cache(maxsize=16)
@@ -67,6 +80,14 @@ def _parts(checksum: Checksum) -> tuple[NDArray[np.intp], NDArray[np.uint8], int
     return offsets, np.concatenate([*reversed(tables), np.empty(0, np.uint8)]), constant ^ checksum.final_xor
 
 
+@lru_cache(maxsize=256)
+def kernel_checksum(checksum: Checksum) -> Crc8:
+    """A checksum as the kernel's decoder takes it."""
+    table = crc8_table(checksum.polynomial)
+    initial = checksum.initial if checksum.data_id is None else int(table[checksum.initial ^ checksum.data_id])
+    return Crc8(table, checksum.position, checksum.length, initial, checksum.final_xor)
+
+
 def crc8(data: NDArray[np.uint8], checksum: Checksum) -> NDArray[np.uint8]:
     """The checksum each payload of [frame, byte] should carry."""
     offsets, tables, constant = _parts(checksum)
@@ -79,20 +100,29 @@ def crc8(data: NDArray[np.uint8], checksum: Checksum) -> NDArray[np.uint8]:
     return crc
 
 
-def check(data: NDArray[np.uint8], checksum: Checksum | AutosarChecksum) -> NDArray[np.bool_]:
+def check(data: NDArray[np.uint8], checksum: AnyChecksum) -> NDArray[np.bool_]:
     """Whether the checksum of each payload of [frame, byte] fits. Payloads are at least `length` bytes wide."""
     if isinstance(checksum, Checksum):
         fits: NDArray[np.bool_] = data[:, checksum.position] == crc8(data, checksum)
         return fits
+    if isinstance(checksum, Crc):
+        return crc.check(data, checksum)
     return _check_autosar(np.ascontiguousarray(data[:, : checksum.length]), checksum)
 
 
 def _check_autosar(data: NDArray[np.uint8], checksum: AutosarChecksum) -> NDArray[np.bool_]:
     """One library call a frame: these profiles mix the counter into the checksum, and 0.2 us a frame is enough."""
     if checksum.profile == "P01":
-        from e2e.p01 import e2e_p01_check  # noqa: PLC0415 - only for products that use it
+        from e2e import p01  # noqa: PLC0415 - only for products that use it
 
-        good = [e2e_p01_check(bytearray(row), checksum.data_id) for row in data]
+        modes = {
+            "both": p01.E2E_P01_DATAID_BOTH,
+            "alternating": p01.E2E_P01_DATAID_ALT,
+            "low": p01.E2E_P01_DATAID_LOW,
+            "nibble": p01.E2E_P01_DATAID_NIBBLE,
+        }
+        how = {"data_id_mode": modes[checksum.data_id_mode], "offset": checksum.offset}
+        good = [p01.e2e_p01_check(bytearray(row), checksum.data_id, **how) for row in data]
     elif checksum.profile == "P02":
         from e2e.p02 import e2e_p02_check  # noqa: PLC0415 - only for products that use it
 
@@ -100,7 +130,7 @@ def _check_autosar(data: NDArray[np.uint8], checksum: AutosarChecksum) -> NDArra
     else:
         from e2e.p05 import e2e_p05_check  # noqa: PLC0415 - only for products that use it
 
-        good = [e2e_p05_check(bytes(row), checksum.data_id) for row in data]
+        good = [e2e_p05_check(bytes(row), checksum.data_id, offset=checksum.offset) for row in data]
     return np.array(good, np.bool_)
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from harness.canbus.batch import Decoder
 from harness.canbus.database import Database
-from harness.canbus.e2e import AutosarChecksum, Checksum
+from harness.canbus.e2e import AnyChecksum
 from harness.canbus.encoding import encode_message
 from harness.errors import UsageError
 
@@ -47,7 +47,7 @@ class Protection:
     counter: str | None = None
     counter_modulus: int = 0
     crc: str | None = None
-    checksum: Checksum | AutosarChecksum | None = None
+    checksum: AnyChecksum | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ class RestbusMessage:
     counter_length: int = 0
     counter_max: int = 0
     crc_byte: int = -1
-    checksum: Checksum | None = None
+    checksum: AnyChecksum | None = None
     dynamic: Mapping[str, Location] = field(default_factory=dict)
 
     @property

@@ -12,7 +12,8 @@ import numpy as np
 
 from harness.canbus.batch import Decoder
 from harness.canbus.database import Database
-from harness.canbus.e2e import AutosarChecksum, Checksum
+from harness.canbus.e2e import AnyChecksum, AutosarChecksum, Checksum
+from harness.canbus.e2e_file import Found, resolve_e2e
 from harness.canbus.encoding import encode_message, limits, value_problem
 from harness.canbus.model import Message, Signal
 from harness.canbus.product import Binding, Location, Profile, Protection, RestbusMessage, States, Value
@@ -25,6 +26,7 @@ from harness.canbus.profile_file import (
     CounterModel,
     CrcModel,
     HeardModel,
+    MessageModel,
     ProfileFile,
     RestbusModel,
     SignalModel,
@@ -64,7 +66,7 @@ class Resolver:
         for number, array in enumerate(self.file.arrays):
             self._bind_array(("arrays", number), array)
         protections = {
-            name: self._protection(("messages", name), message, entry.counter, entry.crc)
+            name: self._protected(("messages", name), message, entry)[0]
             for name, entry in self.file.messages.items()
             if (message := self._message(("messages", name), name)) is not None
         }
@@ -179,6 +181,23 @@ class Resolver:
 
     # ---- protection ----------------------------------------------------------------------------------------
 
+    def _protected(
+        self, key: KeyPath, message: Message, entry: MessageModel | RestbusModel
+    ) -> tuple[Protection, tuple[int, int]]:
+        """Counter and checksum of a message, and where the counter is: lowest bit and length, -1 and 0 for none."""
+        if entry.e2e is None:
+            place = self._counter_place((*key, "counter"), message, entry.counter)
+            return self._protection(key, message, entry.counter, entry.crc), place
+        found, wrong = resolve_e2e(entry.e2e, message, counter=entry.counter, crc=entry.crc)
+        for inside, value, allowed in wrong:
+            self._wrong((*key, *inside), value, allowed)
+        if found.from_header:
+            return _by_header(message, found), (found.counter_start_bit, found.counter_length)
+        modulus = self._counter_modulus((*key, "counter"), message, entry.counter) if entry.counter else 0
+        name = entry.counter.signal if entry.counter else None
+        counter_place = self._counter_place((*key, "counter"), message, entry.counter)
+        return Protection(name, modulus, entry.e2e.signal, found.checksum), counter_place
+
     def _protection(
         self, key: KeyPath, message: Message, counter: CounterModel | None, crc: CrcModel | None
     ) -> Protection:
@@ -229,15 +248,16 @@ class Resolver:
         period_ms = entry.period_ms or message.cycle_ms
         if not period_ms:
             self._wrong(key, "no period", "period_ms here, or GenMsgCycleTime in the database")
-        protection = self._protection(key, message, entry.counter, entry.crc)
-        if isinstance(protection.checksum, AutosarChecksum):
-            self._wrong((*key, "crc"), protection.checksum.profile, "a CRC-8 for messages the harness sends")
-        start_bit, length = self._counter_place((*key, "counter"), message, entry.counter)
+        protection, (start_bit, length) = self._protected(key, message, entry)
+        if entry.crc is not None and isinstance(protection.checksum, AutosarChecksum):
+            self._wrong((*key, "crc"), protection.checksum.profile, "a CRC-8 here, or e2e = { profile = ... }")
+        if length > _BYTE:
+            self._wrong((*key, "counter"), f"a counter of {length} bits", "at most 8 bits")
         self._check_values((*key, "values"), message, entry.values)
         dynamic = self._dynamic(key, message, entry)
         if len(self.problems) > before or not period_ms:
             return None
-        checksum = protection.checksum if isinstance(protection.checksum, Checksum) else None
+        checksum = protection.checksum
         return RestbusMessage(
             name=name,
             id=message.id,
@@ -252,7 +272,7 @@ class Resolver:
             counter_start_bit=start_bit,
             counter_length=length,
             counter_max=max(0, protection.counter_modulus - 1),
-            crc_byte=checksum.position if checksum else -1,
+            crc_byte=position_of(checksum),
             checksum=checksum,
             dynamic=dynamic,
         )
@@ -335,6 +355,22 @@ class Resolver:
                 (*key, "states"), list(states), "states next to each other in the value table, not only number 0"
             )
         return raws[0], raws[-1]
+
+
+def _by_header(message: Message, found: Found) -> Protection:
+    """Protection whose header says where everything is; names as the database has them for these bits."""
+
+    def name(bits: int) -> str | None:
+        return next((signal.name for signal in message.signals if signal.bits == bits), None)
+
+    return Protection(name(found.counter_bits), found.counter_modulus, name(found.checksum_bits), found.checksum)
+
+
+def position_of(checksum: AnyChecksum | None) -> int:
+    """The first byte of a checksum, -1 for none."""
+    if checksum is None:
+        return -1
+    return checksum.offset if isinstance(checksum, AutosarChecksum) else checksum.position
 
 
 def locate(

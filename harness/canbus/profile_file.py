@@ -71,11 +71,35 @@ class CrcModel(FileModel):
     data_ids: Annotated[tuple[Byte, ...], Field(min_length=16, max_length=16, strict=False)] | None = None
 
 
+class E2eModel(FileModel):
+    """End-to-end protection of a message, on either side, instead of `crc`.
+
+    An AUTOSAR profile has its header (checksum, counter) at byte `offset` and needs nothing else but its data id, P02
+    the list of 16. "crc" is any CRC of `width` bits in `signal`, over `data_id` (where given, of `data_id_bytes` bytes)
+    and the payload without the CRC; its counter is the message's `counter`.
+    """
+
+    profile: Literal["P01", "P02", "P05", "crc"]
+    data_id: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
+    data_ids: Annotated[tuple[Byte, ...], Field(min_length=16, max_length=16, strict=False)] | None = None
+    data_id_mode: Literal["both", "alternating", "low", "nibble"] = "both"
+    offset: Annotated[int, Field(ge=0, le=61)] = 0
+    signal: str | None = None
+    width: Literal[8, 16] = 8
+    polynomial: Annotated[int, Field(ge=0, le=0xFFFF)] | None = None
+    initial: Annotated[int, Field(ge=0, le=0xFFFF)] = 0
+    final_xor: Annotated[int, Field(ge=0, le=0xFFFF)] = 0
+    reflected: bool = False
+    data_id_bytes: Literal[1, 2] = 1
+    data_id_place: Literal["before", "after"] = "before"
+
+
 class MessageModel(FileModel):
     """Protection of a message the controller sends."""
 
     counter: Annotated[CounterModel | None, _table("signal")] = None
     crc: CrcModel | None = None
+    e2e: E2eModel | None = None
 
 
 class RestbusModel(FileModel):
@@ -86,6 +110,7 @@ class RestbusModel(FileModel):
     offset_ms: Annotated[int, Field(ge=0, le=60_000)] = 0
     counter: Annotated[CounterModel | None, _table("signal")] = None
     crc: CrcModel | None = None
+    e2e: E2eModel | None = None
     requires_plug: bool = False
     values: Annotated[dict[str, Value], Field(default_factory=dict)]
     dynamic: Annotated[dict[str, str], Field(default_factory=dict)]

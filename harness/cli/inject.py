@@ -31,8 +31,7 @@ def _complete_fault(_ctx: click.Context, _param: click.Parameter, incomplete: st
 
 def _complete_parameter(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     from harness.cli.listing import allowed_text  # noqa: PLC0415 - only for completion
-    from harness.faults.catalogue import kind_named  # noqa: PLC0415 - only for completion
-    from harness.faults.model import TIMING  # noqa: PLC0415 - only for completion
+    from harness.faults.catalogue import kind_named, timing_of  # noqa: PLC0415 - only for completion
 
     try:
         kind = kind_named(ctx.params.get("fault", ""))
@@ -40,7 +39,7 @@ def _complete_parameter(ctx: click.Context, _param: click.Parameter, incomplete:
         return []
     return [
         CompletionItem(f"{p.name}=", help=f"{p.meaning}: {allowed_text(p)} {p.unit}".strip())
-        for p in (*kind.parameters, *TIMING)
+        for p in (*kind.parameters, *timing_of(kind))
         if p.name.startswith(incomplete)
     ]
 

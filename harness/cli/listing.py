@@ -11,7 +11,7 @@ import click
 
 from harness.cli.common import emit, json_option
 from harness.errors import UsageError
-from harness.faults.model import TIMING, FaultKind, Parameter
+from harness.faults.model import FaultKind, Parameter
 
 _WIDE = 100.0
 
@@ -25,7 +25,9 @@ def faults(kind: str | None, *, as_json: bool) -> None:
 
     chosen = CATALOGUE if kind is None else (_named(kind, CATALOGUE),)
     if as_json:
-        emit({"faults": [_fault_json(entry) for entry in chosen]})
+        from harness.faults.document import catalogue_document  # noqa: PLC0415 - not needed for --help
+
+        emit(catalogue_document(chosen))
     elif kind is None:
         _print_catalogue(chosen)
     else:
@@ -39,32 +41,6 @@ def _named(kind: str, catalogue: Sequence[FaultKind]) -> FaultKind:
         hint = f"did you mean {', '.join(near)}? " if near else ""
         raise UsageError(f"no fault '{kind}'; {hint}'bms-harness faults' lists all {len(names)}")
     return catalogue[names.index(kind)]
-
-
-def _fault_json(entry: FaultKind) -> dict[str, object]:
-    return {
-        "kind": entry.kind,
-        "class": entry.fault_class.value,
-        "title": entry.title,
-        "where": entry.where.value,
-        "source": entry.source,
-        "virtual": entry.virtual,
-        "bench": entry.bench,
-        "masks": list(entry.masks),
-        "parameters": [_parameter_json(parameter) for parameter in entry.parameters],
-    }
-
-
-def _parameter_json(parameter: Parameter) -> dict[str, object]:
-    return {
-        "name": parameter.name,
-        "unit": parameter.unit,
-        "min": parameter.minimum,
-        "max": parameter.maximum,
-        "default": parameter.default,
-        "choices": list(parameter.choices),
-        "meaning": parameter.meaning,
-    }
 
 
 def _print_catalogue(entries: Sequence[FaultKind]) -> None:
@@ -90,11 +66,14 @@ def _print_catalogue(entries: Sequence[FaultKind]) -> None:
 
 
 def _print_kind(entry: FaultKind) -> None:
+    from harness.faults.catalogue import shapes_of, timing_of  # noqa: PLC0415 - not needed for --help
+
     click.echo(f"{entry.kind}: {entry.title}")
-    click.echo(f"class {entry.fault_class.value}; acts on {entry.where.value}; source: {entry.source}\n")
+    click.echo(f"class {entry.fault_class.value}; acts on {entry.where.value}; source: {entry.source}")
+    click.echo(f"shapes: {', '.join(shapes_of(entry))}\n")
     rows = [
         (p.name, p.unit, allowed_text(p), "" if p.default is None else str(p.default), p.meaning)
-        for p in (*entry.parameters, *TIMING)
+        for p in (*entry.parameters, *timing_of(entry))
     ]
     _print_table(("parameter", "unit", "allowed", "default", "meaning"), rows)
     words = " ".join(f"{p.name}={_example(p)}" for p in entry.parameters if p.default is None)
@@ -111,7 +90,7 @@ def _example(parameter: Parameter) -> str:
         return parameter.choices[0]
     low, high = parameter.minimum or 0.0, parameter.maximum or 1.0
     middle = math.sqrt(low * high) if low > 0.0 and high > _WIDE * low else (low + high) / 2.0
-    return f"{middle:.3g}"
+    return f"{round(middle)}" if parameter.integer else f"{middle:.3g}"
 
 
 def allowed_text(parameter: Parameter) -> str:
@@ -197,7 +176,9 @@ def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["rig", "requirements", "scenario", "profile", "cell", "cycle", "defects"]))
+@click.argument(
+    "kind", type=click.Choice(["rig", "requirements", "scenario", "profile", "cell", "cycle", "faults", "defects"])
+)
 def schema(kind: str) -> None:
     """Print the JSON Schema of a file KIND, for editors (e.g. '#:schema' lines of TOML tools)."""
     from harness.rig.schemas import schema_of  # noqa: PLC0415 - pydantic is not needed for --help

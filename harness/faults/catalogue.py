@@ -6,10 +6,17 @@ from __future__ import annotations
 from difflib import get_close_matches
 
 from harness.errors import UsageError
-from harness.faults.kinds import actuators, cells, sensing, surroundings
+from harness.faults.kinds import actuators, can, cells, electronics, sensing, surroundings
 from harness.faults.model import TIMING, FaultKind, Parameter
 
-CATALOGUE: tuple[FaultKind, ...] = (*cells.KINDS, *sensing.KINDS, *actuators.KINDS, *surroundings.KINDS)
+CATALOGUE: tuple[FaultKind, ...] = (
+    *cells.KINDS,
+    *sensing.KINDS,
+    *actuators.KINDS,
+    *electronics.KINDS,
+    *surroundings.KINDS,
+    *can.KINDS,
+)
 
 _BY_NAME = {kind.kind: kind for kind in CATALOGUE}
 _NUMERIC_OPS = ("SET", "ADD", "SCALE")
@@ -38,6 +45,8 @@ def allowed_kinds(name: str) -> str:
 
 def shapes_of(kind: FaultKind) -> tuple[str, ...]:
     """The courses over time a kind can have. What is on or off has no ramp and no noise."""
+    if kind.shapes:
+        return kind.shapes
     if kind.noise_from:
         return ("noise",)
     numeric = {parameter.name for parameter in kind.parameters if parameter.role == "value"}
@@ -49,6 +58,8 @@ def timing_of(kind: FaultKind) -> tuple[Parameter, ...]:
     """The time parameters a kind takes besides its own."""
     shapes = shapes_of(kind)
     needs = {"ramp_s": "ramp", "period_s": "intermittent", "duty": "intermittent", "sigma": "noise"}
-    if len(shapes) == 1:
-        return tuple(parameter for parameter in TIMING if parameter.name == "for_s")
-    return tuple(parameter for parameter in TIMING if needs.get(parameter.name, shapes[0]) in shapes)
+    taken = tuple(parameter for parameter in TIMING if needs.get(parameter.name, shapes[0]) in shapes)
+    if len(shapes) > 1:
+        return taken
+    own = {"shape", "sigma"} if kind.noise_from else {"shape"}
+    return tuple(parameter for parameter in taken if parameter.name not in own)

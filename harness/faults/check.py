@@ -5,31 +5,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Literal
+from typing import Any, Literal
 
 from harness.errors import UsageError
+from harness.faults import frames
 from harness.faults.catalogue import shapes_of, timing_of
+from harness.faults.frames import BusMessage
 from harness.faults.model import TIMING, Effect, FaultKind, Parameter
 
 Value = float | int | str
 Shape = Literal["step", "ramp", "intermittent", "noise"]
+MODULE_CELLS = 12  # channels of a common front end, e.g. the LTC6811
 _INDEX_ALL = -1
+_SHOWN = 16  # names in a hint
 _SHAPE_OF = {"ramp_s": "ramp", "period_s": "intermittent", "duty": "intermittent", "sigma": "noise"}
 
 
 @dataclass(frozen=True, slots=True)
-class BusMessage:
-    """One message of the rest bus: its name in the DBC and the node that sends it (vehicle, charger, tester)."""
-
-    name: str
-    node: str
-
-
-@dataclass(frozen=True, slots=True)
 class Bounds:
-    """What of a rig bounds the parameters: how many cells and sensors, and its rest-bus messages in kernel order.
+    """What of a rig bounds the parameters: how many cells and sensors, its rest-bus messages in kernel order, and what
+    the DUT may send.
 
     `module_cells` is how many cells one measuring module has; it bounds nothing but tells where modules meet.
     """
@@ -37,16 +34,46 @@ class Bounds:
     n_cells: int
     n_temps: int
     messages: tuple[BusMessage, ...] = ()
+    dut_messages: tuple[BusMessage, ...] = ()
     module_cells: int = 12
 
     def highest(self, parameter: str) -> int:
         """The highest number, counted from 1, that an index parameter may have."""
-        return {"cell": self.n_cells, "wire": self.n_cells - 1, "sensor": self.n_temps}[parameter]
+        return {
+            "cell": self.n_cells,
+            "wire": self.n_cells - 1,
+            "lower_cell": self.n_cells - 1,
+            "lower_wire": self.n_cells - 2,
+            "sensor": self.n_temps,
+            "lower_sensor": self.n_temps - 1,
+            "module": -(-self.n_cells // MODULE_CELLS),
+        }[parameter]
 
-    def message_names(self) -> tuple[str, ...]:
-        """The nodes that send and the messages, as a fault may name them."""
+    def cells_of(self, module: int) -> range:
+        """The cells of a module, counted from 0; the last module may have fewer."""
+        first = (module - 1) * MODULE_CELLS
+        return range(first, min(first + MODULE_CELLS, self.n_cells))
+
+    def sensors_of(self, module: int) -> range:
+        """The temperature sensors on the cells of a module, from 0: sensor s sits on cell s * n_cells // n_temps."""
+        cells = self.cells_of(module)
+        first, end = (-(-place * self.n_temps // self.n_cells) for place in (cells.start, cells.stop))
+        return range(first, end)
+
+    def message_names(self, parameter: str = "message") -> tuple[str, ...]:
+        """The nodes that send and the messages, as this parameter of a fault may name them."""
+        if parameter != "message":
+            return frames.names(parameter, (*self.messages, *self.dut_messages))
         nodes = dict.fromkeys(message.node for message in self.messages)
         return (*nodes, *(message.name for message in self.messages))
+
+    def sends(self, parameter: str, name: str) -> bool:
+        """Whether the rig has what a parameter of the role "message" names."""
+        return bool(self.message_indices(name) if parameter == "message" else self.frame_fields(parameter, name))
+
+    def frame_fields(self, parameter: str, name: str) -> list[dict[str, int]]:
+        """Which frames or signals a parameter names, fields for each kernel row; empty when there is none."""
+        return frames.selections(parameter, name, (*self.messages, *self.dut_messages))
 
     def message_indices(self, name: str) -> tuple[int, ...]:
         """Kernel indices of the message, or of all messages of the node, with this name; empty when there is none."""
@@ -68,12 +95,16 @@ class ParameterProblem:
 
 @dataclass(frozen=True, slots=True)
 class PlacedEffect:
-    """One row of the kernel's fault table but for its times: names as in kernel.h, index from 0, -1 = all."""
+    """One row of the kernel's fault table but for its times: names as in kernel.h, index from 0, -1 = all.
+
+    `extra` are further fields of the row by name.
+    """
 
     point: str
     op: str
     index: int
     value: float
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +198,7 @@ def _without_effect(
     kind: FaultKind, parameters: Mapping[str, object], values: Mapping[str, Value]
 ) -> list[ParameterProblem]:
     """A key that changes nothing is a misunderstanding: say so."""
-    shape = values.get("shape", "step")
+    shape = values.get("shape", shapes_of(kind)[0])
     problems = [
         ParameterProblem(name, repr(parameters[name]), f"only with shape = '{needs}'")
         for name, needs in _SHAPE_OF.items()
@@ -181,7 +212,8 @@ def _without_effect(
 def describe(parameter: Parameter, bounds: Bounds | None = None) -> str:
     """What a parameter may be, in words: "a number in V from 0 to 6"."""
     if parameter.role == "message":
-        names = bounds.message_names() if bounds else ()
+        names = bounds.message_names(parameter.name) if bounds else ()
+        names = names[:_SHOWN] + (("...",) if len(names) > _SHOWN else ())
         return ", ".join(names) if names else "the name of a rest-bus message or node (this rig has none)"
     if parameter.role == "option":
         return ", ".join(parameter.choices)
@@ -199,7 +231,7 @@ def _problem_of(parameter: Parameter, found: object, bounds: Bounds) -> str:
     """What is allowed instead, or "" when the value is legal."""
     allowed = describe(parameter, bounds)
     if parameter.role == "message":
-        return _message_problem(found, bounds, allowed)
+        return _message_problem(parameter.name, found, bounds, allowed)
     if isinstance(found, str):
         return "" if found in parameter.choices else allowed + _hint(parameter, found)
     if isinstance(found, bool) or not isinstance(found, (int, float)) or parameter.role == "option":
@@ -216,10 +248,10 @@ def _inside(parameter: Parameter, found: float, bounds: Bounds) -> bool:
     return low <= found <= high
 
 
-def _message_problem(found: object, bounds: Bounds, allowed: str) -> str:
-    if isinstance(found, str) and bounds.message_indices(found):
+def _message_problem(parameter: str, found: object, bounds: Bounds, allowed: str) -> str:
+    if isinstance(found, str) and bounds.sends(parameter, found):
         return ""
-    near = get_close_matches(str(found), bounds.message_names(), n=1, cutoff=0.5)
+    near = get_close_matches(str(found), bounds.message_names(parameter), n=1, cutoff=0.5)
     return allowed + (f"; did you mean {near[0]}?" if near else "")
 
 
@@ -244,7 +276,7 @@ def _resolved(kind: FaultKind, values: dict[str, Value], bounds: Bounds) -> Reso
         if parameter.name in values and parameter.name != "shape"
     }
     times = {name: float(value) for name, value in given.items()}
-    shape = _shape(values.get("shape", "step"))
+    shape = _shape(values.get("shape", shapes_of(kind)[0]))
     if kind.noise_from:
         shape, times["sigma"] = "noise", float(values[kind.noise_from])
     return ResolvedFault(kind, own, effects, shape=shape, **times)
@@ -258,8 +290,27 @@ def _shape(name: Value) -> Shape:
 def _place(kind: FaultKind, effect: Effect, values: Mapping[str, Value], bounds: Bounds) -> list[PlacedEffect]:
     if effect.when and values[effect.when[0]] not in effect.when[1]:
         return []
-    value = _number(kind, effect.value, values) * effect.factor
-    return [PlacedEffect(effect.point, effect.op, index, value) for index in _indices(kind, effect, values, bounds)]
+    value = _number(kind, effect.value, values) * effect.factor + effect.offset
+    extra = {name: _field(name, _number(kind, source, values)) for name, source in effect.extra.items()}
+    if effect.index in (frames.FRAME, frames.IMITATED, frames.SIGNAL):
+        selected = bounds.frame_fields(str(effect.index), str(values[str(effect.index)]))
+        return [PlacedEffect(effect.point, effect.op, _INDEX_ALL, value, {**extra, **fields}) for fields in selected]
+    if effect.index == "module":
+        return _place_module(effect, value, int(values["module"]), bounds)
+    return [
+        PlacedEffect(effect.point, effect.op, index, value, extra) for index in _indices(kind, effect, values, bounds)
+    ]
+
+
+def _field(name: str, number: float) -> float:
+    """Every further field of a row is a whole number, but for the chance."""
+    return number if name == "probability" else int(number)
+
+
+def _place_module(effect: Effect, value: float, module: int, bounds: Bounds) -> list[PlacedEffect]:
+    """All cells of a module, or all sensors on them."""
+    span = bounds.sensors_of(module) if effect.point == "SENSE_TEMP_DEGC" else bounds.cells_of(module)
+    return [PlacedEffect(effect.point, effect.op, span.start, value, {"span": len(span)})] if span else []
 
 
 def _number(kind: FaultKind, source: str | float, values: Mapping[str, Value]) -> float:

@@ -59,6 +59,8 @@ class Effect:
 
     `value` and `index` name the parameter they come from, or are numbers; `index` -1 = all.
     `when` = (parameter, choices): the row exists only when the parameter is one of the choices.
+    The value of the row is `factor * value + offset`. `extra` fills further fields of the row (id, node, mode, ...),
+    each from a parameter or with a number.
     """
 
     point: str
@@ -66,6 +68,8 @@ class Effect:
     value: str | float = 1.0
     index: str | int = -1
     factor: float = 1.0
+    offset: float = 0.0
+    extra: Mapping[str, str | float] = field(default_factory=dict)
     when: tuple[str, tuple[str, ...]] | None = None
 
 
@@ -76,7 +80,12 @@ class FaultKind:
     `masks` names the quantities that the controller can no longer know because of it: information for the report,
     judges work on what was given and need no mask. `source` says where the mechanism or its numbers come from.
     `options` gives the number behind each choice of an enumeration. `noise_from` names the parameter that is the
-    standard deviation: such a kind is always noise.
+    standard deviation: such a kind is always noise. `shapes` are the courses over time it takes; empty: those that its
+    effects allow (`catalogue.shapes_of`).
+
+    `changes` names what differs because of the fault alone, as long as the controller has not reacted: "given.<q>" what
+    the controller is given, "truth.<q>" what is true, with the quantities of `harness.units` and the columns of a
+    trace; "given.now_s" is the controller's clock, "boot" what it finds when it starts, "bus" the frames.
     """
 
     kind: str
@@ -91,6 +100,8 @@ class FaultKind:
     masks: tuple[str, ...] = ()
     options: Mapping[str, float] = field(default_factory=dict)
     noise_from: str = ""
+    shapes: tuple[str, ...] = ()
+    changes: tuple[str, ...] = ()
 
 
 # Parameters every fault takes: when it acts and with which time shape (design issue "time shapes").

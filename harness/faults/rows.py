@@ -32,4 +32,5 @@ def _row(resolved: ResolvedFault, effect: PlacedEffect, from_ns: int, until_ns: 
         seed=seed,
         from_ns=from_ns,
         until_ns=until_ns,
+        **effect.extra,
     )

@@ -11,6 +11,8 @@
 #include "faults.h"
 
 #define UV_PER_V 1e6
+#define NS_PER_S 1e9
+#define LEAST_SHORT_OHM 1e-3
 
 /* One fault at work in this tick. */
 typedef struct bh_bending {
@@ -18,6 +20,7 @@ typedef struct bh_bending {
     bh_fault_state *state;
     double strength;
     uint64_t key;
+    uint64_t start_ns; /* of the step */
 } bh_bending;
 
 static double applied(const bh_bending *bending, double found, int32_t element) {
@@ -86,12 +89,39 @@ static void bend_contactor(const bh_bending *bending, bh_distortion *bent, int32
     case BH_AT_CONTACTOR_EXTRA_CLOSE_S:
         bent->extra_close_s[contactor] = at_least(applied(bending, bent->extra_close_s[contactor], contactor), 0.0);
         break;
+    case BH_AT_CONTACTOR_BOUNCE_S:
+        bent->bounce_s[contactor] = at_least(applied(bending, bent->bounce_s[contactor], contactor), 0.0);
+        break;
     default: break;
     }
 }
 
 static double bent_from(const bh_bending *bending, double distorted, double configured) {
     return applied(bending, as_found(distorted, configured), 0);
+}
+
+/* A resistor in parallel: what grows with the strength is its conductance. */
+static double shorted(const bh_bending *bending, double found_ohm) {
+    const double ohm = at_least(bh_fault_value(bending->fault, bending->key, 0), LEAST_SHORT_OHM);
+    const double siemens = bending->strength / ohm + (isnan(found_ohm) ? 0.0 : 1.0 / found_ohm);
+    return siemens > 0.0 ? 1.0 / siemens : (double)NAN;
+}
+
+static uint8_t held_in_reset(const bh_bending *bending) {
+    return (double)(bending->start_ns - bending->state->since_ns) < bending->fault->value * NS_PER_S;
+}
+
+static void bend_electronics(const bh_faults *faults, const bh_bending *bending, bh_distortion *bent) {
+    switch (bending->fault->point) {
+    case BH_AT_LINK_SHORT_OHM: bent->link_short_ohm = shorted(bending, bent->link_short_ohm); break;
+    case BH_AT_CHARGER_REVERSED: bent->charger_reversed = is_set(bending); break;
+    case BH_AT_COIL_SUPPLY_V:
+        bent->coil_supply_v = at_least(bent_from(bending, bent->coil_supply_v, faults->supply_v), 0.0);
+        break;
+    case BH_AT_CLOCK_FACTOR: bent->clock_factor = at_least(applied(bending, bent->clock_factor, 0), 0.0); break;
+    case BH_AT_RESET_S: bent->reset |= held_in_reset(bending); break;
+    default: break; /* what a power-on finds: controller.c */
+    }
 }
 
 static void bend_scalar(const bh_faults *faults, const bh_bending *bending, bh_distortion *bent) {
@@ -121,7 +151,7 @@ static void bend_scalar(const bh_faults *faults, const bh_bending *bending, bh_d
         break;
     case BH_AT_VEHICLE_IGNORES_LIMITS: bent->vehicle_ignores_limits = is_set(bending); break;
     case BH_AT_LOAD_W: bent->load_w = bent_from(bending, bent->load_w, bending->state->found); break;
-    default: break;
+    default: bend_electronics(faults, bending, bent); break;
     }
 }
 
@@ -132,7 +162,8 @@ static int is_cell_point(int32_t point) {
 }
 
 static int is_contactor_point(int32_t point) {
-    return point >= BH_AT_CONTACTOR_WELDED && point <= BH_AT_CONTACTOR_EXTRA_CLOSE_S;
+    return (point >= BH_AT_CONTACTOR_WELDED && point <= BH_AT_CONTACTOR_EXTRA_CLOSE_S) ||
+           point == BH_AT_CONTACTOR_BOUNCE_S;
 }
 
 static void bend(const bh_faults *faults, const bh_bending *bending, bh_distortion *bent) {
@@ -143,7 +174,8 @@ static void bend(const bh_faults *faults, const bh_bending *bending, bh_distorti
     }
     const int32_t n = is_cell_point(point) ? faults->n_cells : BH_N_CONTACTORS;
     const int32_t first = bending->fault->index < 0 ? 0 : bending->fault->index;
-    const int32_t end = bending->fault->index < 0 ? n : first + 1;
+    const int32_t span = bending->fault->span > 1 ? bending->fault->span : 1;
+    const int32_t end = bending->fault->index < 0 ? n : first + span;
     for (int32_t i = first; i < end; i++) {
         if (is_cell_point(point)) {
             bend_cell(bending, bent, i);
@@ -165,9 +197,9 @@ static void became_active(const bh_fault *fault, bh_fault_state *state, const bh
     }
 }
 
-/* A step stands still between its begin and its end; the other shapes move. */
+/* A step stands still between its begin and its end; the other shapes move, and a reset ends by itself. */
 static int moves(const bh_fault *fault) {
-    return fault->shape != BH_SHAPE_STEP;
+    return fault->shape != BH_SHAPE_STEP || fault->point == BH_AT_RESET_S;
 }
 
 /* Only when a list of active faults changes, or a shape moves, is there anything to do. */
@@ -185,7 +217,7 @@ void bh_faults_bend(bh_faults *faults, bh_plant *plant, uint64_t start_ns, uint6
         const int32_t i = faults->truth.fault[k];
         const bh_fault *fault = &faults->plan[i];
         bh_bending bending = {fault, &faults->state[i], bh_fault_strength(fault, start_ns),
-                              bh_fault_key(fault, faults->seed, tick)};
+                              bh_fault_key(fault, faults->seed, tick), start_ns};
         faults->moving |= (uint8_t)moves(fault);
         if (bending.strength <= 0.0) {
             bending.state->on = 0;

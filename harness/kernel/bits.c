@@ -171,6 +171,65 @@ bh_bit_count bh_bits_count(const bh_bit_tables *tables, const fil_frame *frame) 
     return (frame->flags & FIL_FRAME_FD) != 0 ? fd_count(tables, frame) : classic_count(tables, frame);
 }
 
+/* ---- bit by bit ---------------------------------------------------------------------------------------------- */
+
+typedef struct bh_stream {
+    uint8_t *bits;
+    uint32_t n;
+    uint32_t state;
+    uint32_t crc;
+} bh_stream;
+
+static void emit(bh_stream *stream, uint64_t bits, int n) {
+    for (int i = n - 1; i >= 0; i--) {
+        const uint32_t bit = bits >> i & 1;
+        uint32_t inserted = 0;
+        stream->bits[stream->n++] = (uint8_t)bit;
+        stream->state = step(stream->state, bit, &inserted);
+        if (inserted) {
+            stream->bits[stream->n++] = (uint8_t)(bit ^ 1);
+        }
+        const uint32_t out = stream->crc >> (CRC15_BITS - 1) & 1;
+        stream->crc = stream->crc << 1 & 0x7FFF;
+        stream->crc ^= out != bit ? CRC15_POLYNOMIAL : 0;
+    }
+}
+
+static void emit_classic(bh_stream *stream, const fil_frame *frame) {
+    const int extended = (frame->flags & FIL_FRAME_EXTENDED) != 0;
+    const uint32_t n_bytes = (frame->flags & FIL_FRAME_REMOTE) != 0 ? 0 : frame->length;
+    emit(stream, classic_header(frame), extended ? CLASSIC_EXTENDED_BITS : CLASSIC_STANDARD_BITS);
+    for (uint32_t i = 0; i < n_bytes; i++) {
+        emit(stream, frame->data[i], 8);
+    }
+    emit(stream, stream->crc, CRC15_BITS);
+}
+
+static void emit_fd(bh_stream *stream, const fil_frame *frame) {
+    const uint32_t switches = (frame->flags & FIL_FRAME_BRS) != 0;
+    const uint32_t length = fd_length(frame->length);
+    if ((frame->flags & FIL_FRAME_EXTENDED) != 0) {
+        emit(stream, frame->id >> 18 << 2 | 3, 14);
+        emit(stream, (frame->id & 0x3FFFF) << 3 | 2, 18 + 3);
+    } else {
+        emit(stream, frame->id << 4 | 2, 16);
+    }
+    emit(stream, switches << 5 | fd_length_code(length), 1 + FD_CONTROL_BITS);
+    for (uint32_t i = 0; i < length; i++) {
+        emit(stream, i < frame->length ? frame->data[i] : 0, 8);
+    }
+}
+
+uint32_t bh_bits_stream(const fil_frame *frame, uint8_t *bits) {
+    bh_stream stream = {bits, 0, AFTER_ONE, 0};
+    if ((frame->flags & FIL_FRAME_FD) != 0) {
+        emit_fd(&stream, frame);
+    } else {
+        emit_classic(&stream, frame);
+    }
+    return stream.n;
+}
+
 /* Base identifier; RTR (standard) or SRR = 1; IDE; identifier extension; RTR (extended); FDF. A standard frame beats
  * an extended one with the same base, a data frame beats a remote one. */
 uint64_t bh_arbitration_key(const fil_frame *frame) {

@@ -24,6 +24,12 @@ typedef struct bh_bit_count {
 void bh_bits_init(bh_bit_tables *tables);
 bh_bit_count bh_bits_count(const bh_bit_tables *tables, const fil_frame *frame);
 
+enum { BH_STREAM_BITS = 720 }; /* 64 bytes, extended identifier: 553 bits and a stuff bit for every four */
+
+/* The bits on the wire, 1 = recessive, stuff bits included: from start of frame to the end of the CRC, for CAN FD to
+ * the last data bit. Returns how many. For frames that differ, the streams do. */
+uint32_t bh_bits_stream(const fil_frame *frame, uint8_t *bits);
+
 /* The order in which frames win the bus: lower first. The bits two controllers compare during arbitration. */
 uint64_t bh_arbitration_key(const fil_frame *frame);
 

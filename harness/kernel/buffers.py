@@ -13,7 +13,7 @@ from harness.kernel.columns import Column
 from harness.kernel.config import BusConfig, KernelConfig
 
 _CACHE_LINE_FLOATS = 16
-_LEAST_FRAME_BITS = 44
+_LEAST_FRAME_BITS = 33  # destroyed in its length code
 _LEAST_FD_NOMINAL_BITS = 26
 
 

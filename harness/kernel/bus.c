@@ -2,9 +2,10 @@
  *
  * bus.c - the virtual CAN buses. Every frame waits in `later` until its release, then in `ready` until it wins the bus.
  */
-#include "bus.h"
-
 #include <string.h>
+
+#include "bus.h"
+#include "wire.h"
 
 enum { NS_PER_S = 1000000000 };
 
@@ -49,6 +50,21 @@ static bh_waiting pop(bh_heap *heap) {
     return top;
 }
 
+bh_waiting bh_bus_take_ready(bh_bus *bus, int32_t at) {
+    bh_heap *heap = &bus->ready;
+    const bh_waiting taken = heap->entries[at];
+    const int32_t n = heap->n;
+    heap->n = at;
+    for (int32_t i = at + 1; i < n; i++) {
+        push(heap, heap->entries[i]); /* pushing never overtakes reading */
+    }
+    return taken;
+}
+
+void bh_bus_push_ready(bh_bus *bus, uint32_t slot, uint32_t order) {
+    push(&bus->ready, (bh_waiting){bh_arbitration_key(&bus->slots[slot].frame), order, slot});
+}
+
 /* ---- layout -------------------------------------------------------------------------------------------------- */
 
 static void create_one(bh_arena *arena, bh_bus *bus) {
@@ -69,12 +85,14 @@ static void create_one(bh_arena *arena, bh_bus *bus) {
     }
     bus->current = -1;
     bus->ended = -1;
+    bus->rival = -1;
 }
 
 void bh_bus_create(bh_arena *arena, bh_buses *buses, const bh_bus_config *config, uint32_t tick_us) {
     buses->n = config->n_buses;
     buses->tables = bh_take(arena, sizeof *buses->tables);
     buses->bus = bh_take(arena, (size_t)config->n_buses * sizeof *buses->bus);
+    buses->dut_state = bh_take(arena, (size_t)config->n_buses);
     for (int32_t i = 0; i < config->n_buses; i++) {
         create_one(arena, arena->base == NULL ? NULL : &buses->bus[i]);
     }
@@ -100,7 +118,7 @@ int bh_bus_room(const bh_buses *buses) {
     return room;
 }
 
-static void copy_frame(fil_frame *to, const fil_frame *from) {
+void bh_frame_copy(fil_frame *to, const fil_frame *from) {
     memcpy(to, from, offsetof(fil_frame, data));
     to->reserved = 0;
     if (from->length == 8) {
@@ -112,38 +130,67 @@ static void copy_frame(fil_frame *to, const fil_frame *from) {
 }
 
 int bh_bus_queue(bh_buses *buses, const fil_frame *frame, uint8_t node, uint64_t release_ns) {
+    return buses->wire->n_bending == 0 ? bh_bus_put(buses, frame, node, -1, release_ns)
+                                       : bh_wire_queue(buses, frame, node, release_ns);
+}
+
+int bh_bus_put(bh_buses *buses, const fil_frame *frame, uint8_t node, int16_t source, uint64_t release_ns) {
     bh_bus *bus = &buses->bus[frame->bus];
+    if (bus->node[node].state == BH_BUS_OFF) {
+        return 0;
+    }
     if (bus->n_free == 0) {
         return -1;
     }
     const uint16_t slot = bus->free[--bus->n_free];
-    copy_frame(&bus->slots[slot].frame, frame);
+    bh_frame_copy(&bus->slots[slot].frame, frame);
     bus->slots[slot].node = node;
+    bus->slots[slot].source = source;
     push(&bus->later, (bh_waiting){release_ns, bus->order++, slot});
     return 0;
 }
 
-static void drop_from(bh_bus *bus, bh_heap *heap, uint8_t node) {
+void bh_bus_release(bh_buses *buses, bh_bus *bus, uint32_t slot) {
+    if (bus->slots[slot].source >= 0) {
+        bh_foreign_sent(buses->wire, bus->slots[slot].source);
+    }
+    bus->free[bus->n_free++] = (uint16_t)slot;
+}
+
+static void drop_from(bh_buses *buses, bh_bus *bus, bh_heap *heap, uint8_t node) {
     const int32_t n = heap->n;
     heap->n = 0;
     for (int32_t i = 0; i < n; i++) {
         const bh_waiting entry = heap->entries[i]; /* pushing never overtakes reading */
         if (bus->slots[entry.slot].node == node) {
-            bus->free[bus->n_free++] = (uint16_t)entry.slot;
+            bh_bus_release(buses, bus, entry.slot);
         } else {
             push(heap, entry);
         }
     }
 }
 
+void bh_bus_drop_waiting(bh_buses *buses, bh_bus *bus, uint8_t node) {
+    drop_from(buses, bus, &bus->ready, node);
+    drop_from(buses, bus, &bus->later, node);
+}
+
 void bh_bus_drop_node(bh_buses *buses, uint8_t node, uint64_t now_ns) {
+    bh_wire_drop_held(buses->wire, node);
     for (int32_t i = 0; i < buses->n; i++) {
         bh_bus *bus = &buses->bus[i];
-        drop_from(bus, &bus->ready, node);
-        drop_from(bus, &bus->later, node);
+        bh_bus_drop_waiting(buses, bus, node);
+        if (bus->rival >= 0 && bus->slots[bus->rival].node == node) {
+            bh_bus_release(buses, bus, (uint32_t)bus->rival);
+            bus->rival = -1;
+        }
         if (bus->current >= 0 && bus->slots[bus->current].node == node) {
-            bus->free[bus->n_free++] = (uint16_t)bus->current;
+            bh_bus_release(buses, bus, (uint32_t)bus->current);
             bus->current = -1;
+            if (bus->rival >= 0) {
+                bh_bus_push_ready(bus, (uint32_t)bus->rival, bus->rival_order);
+                bus->rival = -1;
+            }
             bus->used_ns -= bus->idle_ns > now_ns ? bus->idle_ns - now_ns : 0;
             bus->idle_ns = now_ns;
         }
@@ -152,7 +199,11 @@ void bh_bus_drop_node(bh_buses *buses, uint8_t node, uint64_t now_ns) {
 
 /* ---- time ---------------------------------------------------------------------------------------------------- */
 
-static uint64_t frame_ns(const bh_buses *buses, const fil_frame *frame) {
+uint64_t bh_bits_ns(const bh_buses *buses, uint64_t bits) {
+    return bits * (uint64_t)NS_PER_S / buses->bitrate;
+}
+
+uint64_t bh_frame_ns(const bh_buses *buses, const fil_frame *frame) {
     const bh_bit_count bits = bh_bits_count(buses->tables, frame);
     uint64_t ns = bits.nominal * (uint64_t)NS_PER_S / buses->bitrate;
     if (bits.data != 0) {
@@ -161,8 +212,61 @@ static uint64_t frame_ns(const bh_buses *buses, const fil_frame *frame) {
     return ns;
 }
 
+static void release_until(bh_bus *bus, uint64_t at_ns) {
+    while (bus->later.n > 0 && bus->later.entries[0].key <= at_ns) {
+        bh_waiting entry = pop(&bus->later);
+        entry.key = bh_arbitration_key(&bus->slots[entry.slot].frame);
+        push(&bus->ready, entry);
+    }
+}
+
+static int same_identifier_waits(const bh_bus *bus, bh_waiting entry) {
+    return bus->ready.n > 0 && bus->ready.entries[0].key == entry.key;
+}
+
+static void begin(bh_buses *buses, bh_bus *bus, bh_waiting entry, uint64_t at_ns) {
+    bus->current = (int32_t)entry.slot;
+    bus->current_order = entry.order;
+    bus->cause = 0;
+    bus->troubled = bus->disturbed || buses->wire->n_attempts > 0 || same_identifier_waits(bus, entry);
+    bus->end_ns = at_ns + (bus->troubled ? bh_attempt_begin(buses, bus, at_ns)
+                                         : bh_frame_ns(buses, &bus->slots[bus->current].frame));
+    bus->idle_ns = bus->end_ns + buses->intermission_ns;
+    bus->used_ns += bus->idle_ns - at_ns;
+}
+
+/* As start, but senders that have just failed while error passive keep silent for a while. */
+static void start_disturbed(bh_buses *buses, bh_bus *bus, uint64_t until_ns) {
+    uint64_t at_ns = bus->idle_ns;
+    while (at_ns < until_ns) {
+        release_until(bus, at_ns);
+        int32_t best = -1;
+        uint64_t next_ns = bus->later.n > 0 ? bus->later.entries[0].key : UINT64_MAX;
+        for (int32_t i = 0; i < bus->ready.n; i++) {
+            const uint64_t silent_ns = bus->node[bus->slots[bus->ready.entries[i].slot].node].silent_ns;
+            if (silent_ns > at_ns) {
+                next_ns = silent_ns < next_ns ? silent_ns : next_ns;
+            } else if (best < 0 || before(&bus->ready.entries[i], &bus->ready.entries[best])) {
+                best = i;
+            }
+        }
+        if (best >= 0) {
+            begin(buses, bus, bh_bus_take_ready(bus, best), at_ns);
+            return;
+        }
+        at_ns = next_ns;
+    }
+}
+
 /* Put the winner on an idle bus, unless its start lies at or after until_ns: others may still join the arbitration. */
-static void start(const bh_buses *buses, bh_bus *bus, uint64_t until_ns) {
+static void start(bh_buses *buses, bh_bus *bus, uint64_t until_ns) {
+    if (buses->wire->n_sources > 0) {
+        bh_foreign_supply(buses, bus, until_ns);
+    }
+    if (bus->disturbed) {
+        start_disturbed(buses, bus, until_ns);
+        return;
+    }
     uint64_t at_ns = bus->idle_ns;
     if (bus->ready.n == 0) {
         if (bus->later.n == 0) {
@@ -173,15 +277,8 @@ static void start(const bh_buses *buses, bh_bus *bus, uint64_t until_ns) {
     if (at_ns >= until_ns) {
         return;
     }
-    while (bus->later.n > 0 && bus->later.entries[0].key <= at_ns) {
-        bh_waiting entry = pop(&bus->later);
-        entry.key = bh_arbitration_key(&bus->slots[entry.slot].frame);
-        push(&bus->ready, entry);
-    }
-    bus->current = (int32_t)pop(&bus->ready).slot;
-    bus->end_ns = at_ns + frame_ns(buses, &bus->slots[bus->current].frame);
-    bus->idle_ns = bus->end_ns + buses->intermission_ns;
-    bus->used_ns += bus->idle_ns - at_ns;
+    release_until(bus, at_ns);
+    begin(buses, bus, pop(&bus->ready), at_ns);
 }
 
 const bh_slot *bh_bus_next(bh_buses *buses, uint64_t until_ns, uint64_t *end_ns) {
@@ -189,7 +286,7 @@ const bh_slot *bh_bus_next(bh_buses *buses, uint64_t until_ns, uint64_t *end_ns)
     for (int32_t i = 0; i < buses->n; i++) {
         bh_bus *bus = &buses->bus[i];
         if (bus->ended >= 0) {
-            bus->free[bus->n_free++] = (uint16_t)bus->ended;
+            bh_bus_release(buses, bus, (uint32_t)bus->ended);
             bus->ended = -1;
         }
         if (bus->current < 0) {
@@ -203,6 +300,9 @@ const bh_slot *bh_bus_next(bh_buses *buses, uint64_t until_ns, uint64_t *end_ns)
         return NULL;
     }
     *end_ns = first->end_ns;
+    if (first->troubled || first->disturbed) {
+        return bh_attempt_end(buses, first);
+    }
     first->ended = first->current;
     first->current = -1;
     return &first->slots[first->ended];
@@ -211,6 +311,9 @@ const bh_slot *bh_bus_next(bh_buses *buses, uint64_t until_ns, uint64_t *end_ns)
 void bh_bus_tick(bh_buses *buses, uint64_t now_ns) {
     for (int32_t i = 0; i < buses->n; i++) {
         bh_bus *bus = &buses->bus[i];
+        if (bus->disturbed) {
+            bh_confine_tick(buses, bus, now_ns);
+        }
         const uint64_t ahead_ns = bus->idle_ns > now_ns ? bus->idle_ns - now_ns : 0;
         const uint64_t used_ns = bus->used_ns - ahead_ns;
         bus->window_ns += used_ns - bus->per_tick_ns[bus->load_at];
@@ -220,6 +323,10 @@ void bh_bus_tick(bh_buses *buses, uint64_t now_ns) {
     }
 }
 
+double bh_bus_load_at(const bh_buses *buses, int32_t bus) {
+    return (double)buses->bus[bus].window_ns * buses->load_per_ns;
+}
+
 double bh_bus_load(const bh_buses *buses) {
-    return (double)buses->bus[0].window_ns * buses->load_per_ns;
+    return bh_bus_load_at(buses, 0);
 }

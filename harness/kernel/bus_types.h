@@ -21,7 +21,7 @@ enum {
 
 /* Marks in the flags of a recorded frame, besides FIL_FRAME_*. */
 enum {
-    BH_FRAME_UNHEARD = 1 << 5, /* on the wire, but its receiver did not get it: the DUT, or for its own frames the others */
+    BH_FRAME_UNHEARD = 1 << 5, /* on the wire, but its receiver did not get it (the DUT, or the others for its own) */
     BH_FRAME_BENT = 1 << 6     /* a fault changed or forged it, or sent it at another time or once more */
 };
 

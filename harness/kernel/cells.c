@@ -65,33 +65,39 @@ static void account_leak(bh_plant *plant, int32_t i) {
     cells->last_tick[i] = cells->tick;
 }
 
+/* The form of one cell's terminal voltage (plant.h), in registers while it is worked out. */
+typedef struct bh_form {
+    float a;
+    float rd;
+    float rc;
+    float k;
+} bh_form;
+
+static float terminal_of(const bh_cells *cells, bh_form form) {
+    return form.a - form.rd * (float)cells->drive[BH_DISCHARGE] - form.rc * (float)cells->drive[BH_CHARGE];
+}
+
 /* Conductances across the cell, solved into the line; the current through them is the cell's own. */
-static void load_with_leak(bh_plant *plant, int32_t i, float siemens, float inside_siemens) {
+static bh_form load_with_leak(bh_plant *plant, int32_t i, bh_form bare, float siemens, float inside_siemens) {
     bh_cells *cells = &plant->cells;
     const float pack_a = (float)cells->current_a;
-    const float share = 1.0F / (1.0F + cells->rd[i] * siemens);
+    const float share = 1.0F / (1.0F + bare.rd * siemens);
     const float lag = (float)plant->model.r1_ratio * cells->y1[i] + (float)plant->model.r2_ratio * cells->y2[i];
-    cells->a[i] = (cells->a[i] - cells->rd[i] * lag) * share;
-    cells->rd[i] *= share;
-    cells->rc[i] *= share;
-    cells->k[i] *= share;
-    const float terminal_v = cells->a[i] - cells->rd[i] * (float)cells->drive[BH_DISCHARGE] -
-                             cells->rc[i] * (float)cells->drive[BH_CHARGE];
+    const bh_form form = {(bare.a - bare.rd * lag) * share, bare.rd * share, bare.rc * share, bare.k * share};
+    const float terminal_v = terminal_of(cells, form);
     const float leak_a = terminal_v * siemens;
-    const float own_rd = cells->rd[i] / share;
+    const float own_rd = form.rd / share;
     cells->heat_w[i] = terminal_v * terminal_v * inside_siemens + own_rd * leak_a * (leak_a + 2.0F * pack_a);
     cells->leak_a[i] = leak_a;
+    return form;
 }
 
 /* A terminal voltage held by a fault: the cell becomes an ideal source; effect.c compares with what it was before. */
-static void hold(bh_cells *cells, int32_t i, double hold_v) {
-    cells->free_v[i] = cells->a[i] - cells->rd[i] * (float)cells->drive[BH_DISCHARGE] -
-                       cells->rc[i] * (float)cells->drive[BH_CHARGE] - cells->j[i] * (float)cells->current_a;
-    cells->a[i] = (float)hold_v;
-    cells->rd[i] = 0.0F;
-    cells->rc[i] = 0.0F;
+static bh_form hold(bh_cells *cells, int32_t i, bh_form free, double hold_v) {
+    const bh_form held = {(float)hold_v, 0.0F, 0.0F, 0.0F};
+    cells->free_v[i] = terminal_of(cells, free) - cells->j[i] * (float)cells->current_a;
     cells->j[i] = 0.0F;
-    cells->k[i] = 0.0F;
+    return held;
 }
 
 static void refresh_cell(bh_plant *plant, int32_t i, uint8_t balancing) {
@@ -109,23 +115,30 @@ static void refresh_cell(bh_plant *plant, int32_t i, uint8_t balancing) {
     const bh_resistance r = bh_find_resistance(cells, s, soc, degc);
     const float x = (float)(soc - segment->soc);
     const float inside_x = soc < 0.0 ? 0.0F : soc > 1.0 ? (float)(1.0 - segment->soc) : x;
-    cells->entropy[i] = segment->entropy + inside_x * segment->entropy_slope;
-    cells->hysteresis_v[i] = cells->h[i] * (segment->hysteresis_v + inside_x * segment->hysteresis_slope);
+    const float entropy = segment->entropy + inside_x * segment->entropy_slope;
+    const float hysteresis_v = cells->h[i] * (segment->hysteresis_v + inside_x * segment->hysteresis_slope);
     const float ocv_v = segment->ocv_v + x * segment->ocv_slope; /* beyond the table along its last slope */
-    cells->a[i] = (ocv_v > 0.0F ? ocv_v : 0.0F) + cells->hysteresis_v[i] +
-                  cells->entropy[i] * (float)(degc - plant->model.reference_temp_degc);
-    cells->k[i] = ocv_v > 0.0F ? segment->ocv_slope * (float)cells->inverse_capacity[i] : 0.0F;
     const float scale = cells->r_scale[i] * (float)bent->cell_r_factor[i];
+    const bh_form bare = {
+        (ocv_v > 0.0F ? ocv_v : 0.0F) + hysteresis_v + entropy * (float)(degc - plant->model.reference_temp_degc),
+        r.discharge_ohm * scale,
+        r.charge_ohm * scale,
+        ocv_v > 0.0F ? segment->ocv_slope * (float)cells->inverse_capacity[i] : 0.0F,
+    };
+    cells->entropy[i] = entropy;
+    cells->hysteresis_v[i] = hysteresis_v;
     cells->free_r[i] = r.discharge_ohm * cells->r_scale[i];
-    cells->rd[i] = r.discharge_ohm * scale;
-    cells->rc[i] = r.charge_ohm * scale;
     cells->j[i] = (float)(plant->config.joint_ohm + bent->joint_extra_ohm[i]);
     const float inside_siemens = (float)(cells->self_siemens + bent->cell_leak_siemens[i]);
-    load_with_leak(plant, i, inside_siemens + (balancing ? cells->balancing_siemens : 0.0F), inside_siemens);
+    const float siemens = inside_siemens + (balancing ? cells->balancing_siemens : 0.0F);
+    bh_form form = load_with_leak(plant, i, bare, siemens, inside_siemens);
     if (bent->cell_hold_v[i] == bent->cell_hold_v[i]) { /* not NAN */
-        hold(cells, i, bent->cell_hold_v[i]);
+        form = hold(cells, i, form, bent->cell_hold_v[i]);
     }
-    cells->a[i] += cells->k[i] * (float)(cells->charge_c - cells->group_charge_c[i / BH_LANES]);
+    cells->a[i] = form.a + form.k * (float)(cells->charge_c - cells->group_charge_c[i / BH_LANES]);
+    cells->rd[i] = form.rd;
+    cells->rc[i] = form.rc;
+    cells->k[i] = form.k;
     const double at_start = soc + cells->drift; /* as if all cells were looked up at the start of the round */
     cells->soc_min = at_start < cells->soc_min ? at_start : cells->soc_min;
     cells->soc_max = at_start > cells->soc_max ? at_start : cells->soc_max;

@@ -183,8 +183,14 @@ static const char *check_protection(const bh_message *message, int32_t i) {
                    message->id, message->counter_start_bit, message->counter_length, message->counter_max,
                    message->length);
     }
-    if (message->crc_byte >= message->length) {
+    const int crc_bytes = message->e2e_width == 16 || message->e2e_id_mode == BH_ID_NIBBLE ? 2 : 1;
+    if (message->crc_byte >= 0 && message->crc_byte + crc_bytes > message->length) {
         return say("messages[%d] 0x%X: CRC in byte %d of %u", i, message->id, message->crc_byte, message->length);
+    }
+    if ((message->e2e_width != 0 && message->e2e_width != 8 && message->e2e_width != 16) ||
+        message->e2e_id_mode > BH_ID_LIST_AFTER) {
+        return say("messages[%d] 0x%X: e2e_width %u must be 0, 8 or 16, e2e_id_mode %u at most %d", i, message->id,
+                   message->e2e_width, message->e2e_id_mode, BH_ID_LIST_AFTER);
     }
     return NULL;
 }
@@ -200,7 +206,7 @@ static const char *check_message(const bh_config *config, int32_t i) {
     if (fd && config->bus.data_bitrate == 0) {
         return say("messages[%d] 0x%X: CAN FD on a bus without data_bitrate", i, message->id);
     }
-    if (message->bus >= config->bus.n_buses || message->node == BH_NODE_DUT || message->node >= BH_N_NODES) {
+    if (message->bus >= config->bus.n_buses || message->node == BH_NODE_DUT || message->node >= BH_NODE_FOREIGN) {
         return say("messages[%d] 0x%X: bus %u or node %u not possible", i, message->id, message->bus, message->node);
     }
     if (message->period_us != 0 && message->period_us < 1000) {

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The columns of a trace row: their order in kernel.h and what they are called elsewhere."""
+"""The columns of a trace row: their order in trace_types.h and what they are called elsewhere."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Side = Literal["given", "truth", "output", "environment"]
 
 
 class Column(IntEnum):
-    """BH_* column numbers, in the order of kernel.h."""
+    """BH_* column numbers, in the order of trace_types.h."""
 
     @staticmethod
     def _generate_next_value_(name: str, start: int, count: int, last_values: list[int]) -> int:  # noqa: ARG004 - fixed by enum
@@ -24,13 +24,17 @@ class Column(IntEnum):
     GIVEN_CELL_VOLTAGE_MAX_V = auto()
     GIVEN_CELL_VOLTAGE_MIN_V = auto()
     GIVEN_CELL_VOLTAGE_SUM_V = auto()
+    GIVEN_CELL_VOLTAGE_SPREAD_V = auto()
     GIVEN_CELL_VOLTAGE_MAX_INDEX = auto()
     GIVEN_CELL_VOLTAGE_MIN_INDEX = auto()
     GIVEN_CELL_TEMP_MAX_DEGC = auto()
     GIVEN_CELL_TEMP_MIN_DEGC = auto()
     GIVEN_CELL_TEMP_MAX_INDEX = auto()
     GIVEN_CELL_TEMP_MIN_INDEX = auto()
+    GIVEN_CELL_TEMP_SPREAD_K = auto()
     GIVEN_CELL_TEMP_RISE_K_PER_S = auto()
+    GIVEN_VOLTAGE_MISMATCH_V = auto()
+    GIVEN_LINK_OF_PACK_PCT = auto()
     GIVEN_CELLS_INVALID = auto()
     GIVEN_CELLS_OPEN_WIRE = auto()
     GIVEN_CELL_AGE_MAX_S = auto()
@@ -39,6 +43,12 @@ class Column(IntEnum):
     GIVEN_INSULATION_OHM = auto()
     GIVEN_SUPPLY_V = auto()
     GIVEN_DIGITAL_IN = auto()
+    GIVEN_CELL_FROZEN_A = auto()
+    GIVEN_PACK_VOLTAGE_FROZEN_A = auto()
+    GIVEN_LINK_VOLTAGE_FROZEN_A = auto()
+    GIVEN_CURRENT_FROZEN_V = auto()
+    GIVEN_CAN_STATE = auto()
+    GIVEN_NVM_DAMAGED = auto()
     TRUTH_PACK_VOLTAGE_V = auto()
     TRUTH_LINK_VOLTAGE_V = auto()
     TRUTH_PACK_CURRENT_A = auto()
@@ -62,6 +72,7 @@ class Column(IntEnum):
     OUTPUT_DIGITAL = auto()
     OUTPUT_BALANCING = auto()
     OUTPUT_POWERED = auto()
+    OUTPUT_CAN_RESTART = auto()
     ENV_CHARGE_LIMIT_A = auto()
     ENV_DISCHARGE_LIMIT_A = auto()
     ENV_BUS_LOAD = auto()

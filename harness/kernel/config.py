@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING
 
+from harness.kernel.bustypes import ANY, IdMode
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -28,6 +30,7 @@ class Node(IntEnum):
     VEHICLE = 1
     CHARGER = 2
     TESTER = 3
+    FOREIGN = 4  # does not belong there: sends because of a fault or by hand
 
 
 class Value(IntEnum):
@@ -46,7 +49,7 @@ class Value(IntEnum):
 
 
 class FrameFlag(IntFlag):
-    """FIL_FRAME_* of fil.h."""
+    """FIL_FRAME_* of fil.h; traces have `bustypes.Mark` besides."""
 
     NONE = 0
     EXTENDED = 1
@@ -82,6 +85,15 @@ class Point(IntEnum):
     CHARGER_OVERVOLTAGE_V = 20
     VEHICLE_IGNORES_LIMITS = 21
     LOAD_W = 22
+    LINK_SHORT_OHM = 23
+    CHARGER_REVERSED = 24
+    COIL_SUPPLY_V = 25
+    CONTACTOR_BOUNCE_S = 26
+    CLOCK_FACTOR = 27
+    RESET_S = 28
+    NVM_BYTE = 29
+    NVM_ERASED = 30
+    START_TICK_MS = 31
     SENSE_CELL_V = 100
     SENSE_CELL_OPEN_WIRE = 101
     SENSE_TEMP_DEGC = 102
@@ -90,8 +102,28 @@ class Point(IntEnum):
     SENSE_LINK_V = 105
     SENSE_INSULATION_OHM = 106
     SENSE_AUX = 107
+    SENSE_CELL_SWAP = 108
+    SENSE_TEMP_SWAP = 109
+    SENSE_WIRE_SWAP = 110
+    SENSE_WIRE_SHORT_OHM = 111
     MESSAGE_LOST = 200
     MESSAGE_DELAY_S = 201
+    MESSAGE_COUNTER = 202
+    MESSAGE_CRC = 203
+    FRAME_DROP = 204
+    FRAME_DELAY_S = 205
+    FRAME_JITTER_S = 206
+    FRAME_DUPLICATE = 207
+    FRAME_REORDER = 208
+    FRAME_REPLAY_S = 209
+    FRAME_CORRUPT = 210
+    FRAME_LENGTH = 211
+    FRAME_BYTE_ORDER = 212
+    FRAME_BIT_ERROR = 213
+    FRAME_ACK = 214
+    FOREIGN_SENDER = 215
+    FOREIGN_BABBLE = 216
+    NODE_TEC = 217
 
 
 class Op(IntEnum):
@@ -104,6 +136,12 @@ class Op(IntEnum):
     NEGATE = 4
     INVALID = 5
     STALE = 6
+    RANDOM = 7
+    HOLD_FIRST = 8
+    DRIFT = 9
+    SPIKE = 10
+    DELAY = 11
+    QUANTISE = 12
 
 
 class Shape(IntEnum):
@@ -242,7 +280,8 @@ class Field:
 class Message:
     """A cyclic message of the rest bus; `period_us` 0: sent once whenever its payload is set.
 
-    The counter is a little-endian field. The CRC-8 covers `crc_data_id` and then the payload without the CRC byte.
+    The counter is a little-endian field. The CRC-8 covers `crc_data_id` and then the payload without the CRC byte;
+    `e2e_width` 8 or 16 replaces it by the CRC that the `e2e_*` say.
     """
 
     id: int
@@ -263,11 +302,23 @@ class Message:
     crc_data_id: int = 0
     enabled: bool = True
     requires_plug: bool = False
+    e2e_width: int = 0
+    e2e_reflected: bool = False
+    e2e_big_endian: bool = False
+    e2e_id_mode: IdMode = IdMode.LOW
+    e2e_polynomial: int = 0
+    e2e_initial: int = 0
+    e2e_final_xor: int = 0
+    e2e_data_id: int = 0
+    e2e_data_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One row of the fault table. `index` -1 = all; `until_ns` is exclusive."""
+    """One row of the fault table. `index` -1 = all; `span` elements from it on; `until_ns` is exclusive.
+
+    From `id` on: which messages, frames and nodes it touches, and how; see fault_types.h.
+    """
 
     point: Point
     op: Op = Op.SET
@@ -281,6 +332,19 @@ class Fault:
     seed: int = 0
     from_ns: int = 0
     until_ns: int = FOREVER_NS
+    span: int = 1
+    id: int = 0
+    id_flags: int = 0
+    node: int = ANY
+    bus: int = 0
+    mode: int = 0
+    count: int = 0
+    every: int = 1
+    probability: float = 1.0
+    start_bit: int = 0
+    length: int = 0
+    big_endian: bool = False
+    mask: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,11 +19,12 @@ static int fail(bh_sim *sim, const char *call, int result) {
     return BH_FIRMWARE_ERROR;
 }
 
-/* ---- power --------------------------------------------------------------------------------------------------- */
+/* ---- what a power cycle leaves ---------------------------------------------------------------------------------- */
 
 static void clear_outputs(bh_sim *sim) {
     sim->outputs.contactors = 0;
     sim->outputs.digital_out = 0;
+    sim->outputs.can_restart = 0;
     memset(sim->balancing, 0, (size_t)sim->sense.n_cells);
     sim->n_balancing = 0;
 }
@@ -39,19 +40,89 @@ static void flip_nvm(bh_nvm *nvm) {
     nvm->n_flips = 0;
 }
 
+/* FNV-1a, 64 bit. */
+static uint64_t fingerprint(const bh_nvm *nvm) {
+    uint64_t hash = 14695981039346656037ULL;
+    for (uint32_t i = 0; i < nvm->size; i++) {
+        hash = (hash ^ nvm->image[i]) * 1099511628211ULL;
+    }
+    return hash;
+}
+
+/* ---- faults that show at a power-on ---------------------------------------------------------------------------- */
+
+static int invert_byte(bh_nvm *nvm, double offset) {
+    if (nvm->size == 0 || offset < 0.0 || offset >= nvm->size) {
+        return 0;
+    }
+    nvm->image[(uint32_t)offset] ^= 0xFF;
+    return 1;
+}
+
+/* Flash that was erased reads as ones; a controller that never had an image notices nothing. */
+static int erase(bh_nvm *nvm) {
+    memset(nvm->image, 0xFF, nvm->size);
+    return nvm->size > 0;
+}
+
+static int count_from(fil_config *boot, double start_tick_ms) {
+    const uint32_t before = boot->start_tick_ms;
+    boot->start_tick_ms = (uint32_t)start_tick_ms;
+    return boot->start_tick_ms != before;
+}
+
+/* Returns 1 when the controller starts with something else because of this fault. */
+static int bend_boot(bh_sim *sim, fil_config *boot, const bh_fault *fault) {
+    switch (fault->point) {
+    case BH_AT_NVM_BYTE: return invert_byte(&sim->nvm, fault->value);
+    case BH_AT_NVM_ERASED: return erase(&sim->nvm);
+    case BH_AT_START_TICK_MS: return count_from(boot, fault->value);
+    default: return 0;
+    }
+}
+
+static void bend_boots(bh_sim *sim, fil_config *boot) {
+    bh_faults *faults = &sim->faults;
+    for (int32_t k = 0; k < faults->truth.n; k++) {
+        const int32_t i = faults->truth.fault[k];
+        if (faults->state[i].on && bend_boot(sim, boot, &faults->plan[i])) {
+            bh_fault_fired(&faults->report[i], sim->now_ns);
+        }
+    }
+}
+
+/* A reset makes a difference while the controller would otherwise run. */
+static void note_reset(bh_sim *sim) {
+    bh_faults *faults = &sim->faults;
+    for (int32_t k = 0; k < faults->truth.n; k++) {
+        const int32_t i = faults->truth.fault[k];
+        if (faults->state[i].on && faults->plan[i].point == BH_AT_RESET_S) {
+            bh_fault_fired(&faults->report[i], sim->now_ns);
+        }
+    }
+}
+
+/* ---- power --------------------------------------------------------------------------------------------------- */
+
 static int power_on(bh_sim *sim) {
     flip_nvm(&sim->nvm);
     if (sim->firmware.pristine != NULL) {
         bh_image_load(&sim->image, sim->firmware.pristine);
     }
     clear_outputs(sim);
+    bh_frozen_begin(&sim->sense.frozen);
     fil_config boot = sim->boot;
+    bend_boots(sim, &boot);
+    sim->nvm.damaged = sim->nvm.size > 0 && fingerprint(&sim->nvm) != sim->nvm.written;
+    sim->nvm.read_ns = sim->now_ns;
     boot.nvm = sim->nvm.size > 0 ? sim->nvm.image : NULL;
     boot.nvm_size = sim->nvm.size;
     bh_guard_begin(&sim->guard);
     const int result = sim->firmware.init(&boot);
     bh_guard_end(&sim->guard);
     sim->powered = result >= 0;
+    sim->buses.dut_on = sim->powered;
+    bh_confine_reset(&sim->buses, BH_NODE_DUT, sim->now_ns);
     return result < 0 ? fail(sim, "fil_init", result) : BH_OK;
 }
 
@@ -64,7 +135,10 @@ static int power_off(bh_sim *sim) {
         return fail(sim, "fil_nvm(FIL_NVM_READ)", size);
     }
     sim->nvm.size = (uint32_t)size;
+    sim->nvm.written = fingerprint(&sim->nvm);
     sim->powered = 0;
+    sim->buses.dut_on = 0;
+    bh_confine_reset(&sim->buses, BH_NODE_DUT, sim->now_ns);
     clear_outputs(sim);
     bh_bus_drop_node(&sim->buses, BH_NODE_DUT, sim->now_ns);
     return BH_OK;
@@ -72,10 +146,14 @@ static int power_off(bh_sim *sim) {
 
 int bh_controller_supply(bh_sim *sim) {
     const int supplied = sim->supply_on && sim->truth->supply_v >= sim->supply_min_v;
-    if (supplied == sim->powered) {
+    if (supplied && sim->truth->reset) {
+        note_reset(sim);
+    }
+    const int runs = supplied && !sim->truth->reset;
+    if (runs == sim->powered) {
         return BH_OK;
     }
-    return supplied ? power_on(sim) : power_off(sim);
+    return runs ? power_on(sim) : power_off(sim);
 }
 
 /* ---- running ------------------------------------------------------------------------------------------------- */
@@ -95,12 +173,23 @@ static int32_t count_set(const uint8_t *bits, int32_t n) {
     return count;
 }
 
+static void restart_buses(bh_sim *sim) {
+    for (int32_t i = 0; i < sim->buses.n; i++) {
+        if ((sim->outputs.can_restart >> i & 1) != 0) {
+            bh_confine_restart(&sim->buses, &sim->buses.bus[i], BH_NODE_DUT, sim->now_ns);
+        }
+    }
+}
+
 int bh_controller_step(bh_sim *sim) {
     bh_guard_begin(&sim->guard);
     const int result = sim->firmware.step(&sim->sense.inputs, &sim->outputs);
     bh_guard_end(&sim->guard);
     sim->outputs.balancing = sim->balancing;
     sim->n_balancing = count_set(sim->balancing, sim->sense.n_cells);
+    if (sim->outputs.can_restart != 0) {
+        restart_buses(sim);
+    }
     return result < 0 ? fail(sim, "fil_step", result) : BH_OK;
 }
 

@@ -275,17 +275,88 @@ void bh_decode_values(
     }
 }
 
-void bh_decode_extremes(const double *values, int32_t n_signals, int32_t n_frames, double *least, double *greatest)
+enum { LANES = 4 };
+
+/* Lanes do not wait for each other's comparison. NAN is neither less nor greater. */
+static void extremes_of(const double *values, int32_t n, double *least, double *greatest)
 {
-    for (int32_t s = 0; s < n_signals; s++, values += n_frames) {
-        double low = HUGE_VAL, high = -HUGE_VAL;
-        int unknown = n_frames == 0;
-        for (int32_t i = 0; i < n_frames; i++) {
-            low = values[i] < low ? values[i] : low; /* false for NAN */
-            high = values[i] > high ? values[i] : high;
-            unknown |= values[i] != values[i];
-        }
-        least[s] = unknown ? (double)NAN : low;
-        greatest[s] = unknown ? (double)NAN : high;
+    double low[LANES], high[LANES];
+    int unknown = n == 0;
+    int32_t i = 0;
+    for (int lane = 0; lane < LANES; lane++) {
+        low[lane] = HUGE_VAL;
+        high[lane] = -HUGE_VAL;
     }
+    for (; i + LANES <= n; i += LANES) {
+        for (int lane = 0; lane < LANES; lane++) {
+            double value = values[i + lane];
+            low[lane] = value < low[lane] ? value : low[lane];
+            high[lane] = value > high[lane] ? value : high[lane];
+            unknown |= value != value;
+        }
+    }
+    for (; i < n; i++) {
+        low[0] = values[i] < low[0] ? values[i] : low[0];
+        high[0] = values[i] > high[0] ? values[i] : high[0];
+        unknown |= values[i] != values[i];
+    }
+    for (int lane = 1; lane < LANES; lane++) {
+        low[0] = low[lane] < low[0] ? low[lane] : low[0];
+        high[0] = high[lane] > high[0] ? high[lane] : high[0];
+    }
+    *least = unknown ? (double)NAN : low[0];
+    *greatest = unknown ? (double)NAN : high[0];
+}
+
+void bh_decode_extremes(const bh_decode_plan *plan, const int32_t *node_count, const int64_t *value_start,
+                        const double *values, const int32_t *nodes, int32_t n_nodes, double *least, double *greatest)
+{
+    for (int32_t i = 0; i < n_nodes; i++) {
+        const bh_node *node = &plan->nodes[nodes[i]];
+        const int32_t n = node_count[nodes[i]];
+        const double *series = values + value_start[nodes[i]];
+        for (int32_t s = node->first_signal; s < node->first_signal + node->n_signals; s++, series += n) {
+            extremes_of(series, n, &least[s], &greatest[s]);
+        }
+    }
+}
+
+/* ---- protection ------------------------------------------------------------------------------------------- */
+
+static int crc_fits(const uint8_t *payload, const bh_crc8 *crc)
+{
+    uint8_t sum = crc->initial;
+    for (int32_t at = 0; at < crc->length; at++) {
+        sum = at == crc->position ? sum : crc->table[sum ^ payload[at]];
+    }
+    return payload[crc->position] == (uint8_t)(sum ^ crc->final_xor);
+}
+
+void bh_decode_crc8(const bh_decode_frames *frames, const int32_t *rows, int32_t n, const bh_crc8 *crc, uint8_t *fits)
+{
+    for (int32_t i = 0; i < n; i++) {
+        fits[i] = (uint8_t)crc_fits(frames->data + (int64_t)rows[i] * frames->width, crc);
+    }
+}
+
+int bh_decode_unbroken(const bh_decode_frames *frames, const int32_t *rows, int32_t n, int32_t length, uint8_t flags,
+                       const bh_crc8 *crc, const bh_counter *counter)
+{
+    int64_t last = -1;
+    for (int32_t i = 0; i < n; i++) {
+        const uint8_t *payload = frames->data + (int64_t)rows[i] * frames->width;
+        if ((frames->flags[rows[i]] & flags) != 0 || frames->length[rows[i]] != length ||
+            (crc != NULL && !crc_fits(payload, crc))) {
+            return 0;
+        }
+        if (counter != NULL) {
+            const uint64_t bits = word_at(payload, 0, 0) >> counter->start_bit;
+            const int64_t now = (int64_t)(bits & ((1ULL << counter->length) - 1));
+            if (now > counter->max || (last >= 0 && now != (last == counter->max ? 0 : last + 1))) {
+                return 0;
+            }
+            last = now;
+        }
+    }
+    return 1;
 }

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,44 @@ class DecodedNodes:
     rows: NDArray[np.int32]
     values: NDArray[np.float64]
     counts: tuple[int, ...]
+    counts_of_nodes: NDArray[np.int32]
+    starts_of_nodes: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class WantedSignals:
+    """Signals by their place in the plan, and the nodes they are in, each once."""
+
+    signals: NDArray[np.intp]
+    nodes: NDArray[np.int32]
+
+
+class FrameArrays(NamedTuple):
+    """Contiguous arrays of frames; `data` is [frame, width] with a width that 8 divides."""
+
+    id: NDArray[np.uint32]
+    flags: NDArray[np.uint8]
+    node: NDArray[np.uint8]
+    length: NDArray[np.uint8]
+    data: NDArray[np.uint8]
+
+
+class Crc8(NamedTuple):
+    """struct bh_crc8."""
+
+    table: NDArray[np.uint8]
+    position: int
+    length: int
+    initial: int
+    final_xor: int
+
+
+class Counter(NamedTuple):
+    """struct bh_counter; no counter where start_bit < 0."""
+
+    start_bit: int
+    length: int
+    max: int
 
 
 class FrameDecoder:
@@ -66,6 +104,7 @@ class FrameDecoder:
         self._ffi, self._lib = kernel.ffi, kernel.lib
         self._rows_per_frame = plan.rows_per_frame
         self._n_nodes = len(plan.nodes)
+        self._n_signals = len(plan.signals)
         self._keep: list[Any] = []
         self._plan = self._ffi.new("bh_decode_plan *")
         self._plan.n_messages = len(plan.message_length)
@@ -84,24 +123,11 @@ class FrameDecoder:
         self._result.value_start = self._pointer("int64_t[]", self._value_start)
         self._room = 0
 
-    def decode(
-        self,
-        id_: NDArray[np.uint32],
-        flags: NDArray[np.uint8],
-        node: NDArray[np.uint8],
-        length: NDArray[np.uint8],
-        data: NDArray[np.uint8],
-    ) -> DecodedNodes:
-        """Sort and decode contiguous frame arrays; `data` is [frame, width] with a width that 8 divides."""
-        n = len(id_)
+    def decode(self, arrays: FrameArrays) -> DecodedNodes:
+        """Sort and decode frames."""
+        n = len(arrays.id)
         self._reserve(n)
-        frames, result, ffi = self._frames, self._result, self._ffi
-        frames.n, frames.width = n, data.shape[1]
-        frames.id = ffi.from_buffer("uint32_t[]", id_)
-        frames.flags = ffi.from_buffer("uint8_t[]", flags)
-        frames.node = ffi.from_buffer("uint8_t[]", node)
-        frames.length = ffi.from_buffer("uint8_t[]", length)
-        frames.data = ffi.from_buffer("uint8_t[]", data)
+        frames, result, ffi = self._point_frames(arrays), self._result, self._ffi
         rows = np.empty(n * self._rows_per_frame, np.int32)
         result.rows = ffi.from_buffer("int32_t[]", rows)
         result.max_rows = len(rows)
@@ -110,15 +136,70 @@ class FrameDecoder:
         values = np.empty(total, np.float64)
         self._lib.bh_decode_values(self._plan, frames, result, ffi.from_buffer("double[]", values))
         start, count = self._places.tolist()
-        return DecodedNodes(start, count, self._value_start.tolist(), rows, values, tuple(result.counts))
+        counts = self._places[1].copy(), self._value_start.copy()
+        return DecodedNodes(start, count, self._value_start.tolist(), rows, values, tuple(result.counts), *counts)
 
-    def extremes(self, series: NDArray[np.float64]) -> list[tuple[float, float]]:
-        """Least and greatest value of each row of a contiguous [signal, frame]; NaN for an empty row or one with NaN."""
-        found = np.empty((2, len(series)), np.float64)
-        pointer = self._ffi.from_buffer("double[]", found)
-        values = self._ffi.from_buffer("double[]", series)
-        self._lib.bh_decode_extremes(values, len(series), series.shape[1], pointer, pointer + len(series))
-        return list(zip(*found.tolist(), strict=True))
+    def extremes(self, decoded: DecodedNodes, wanted: WantedSignals) -> list[tuple[float, float]]:
+        """Least and greatest value of each wanted signal; NaN where there is no value, or a NaN."""
+        found = np.empty((2, self._n_signals), np.float64)
+        least = self._ffi.from_buffer("double[]", found)
+        self._lib.bh_decode_extremes(
+            self._plan,
+            self._ffi.from_buffer("int32_t[]", decoded.counts_of_nodes),
+            self._ffi.from_buffer("int64_t[]", decoded.starts_of_nodes),
+            self._ffi.from_buffer("double[]", decoded.values),
+            self._ffi.from_buffer("int32_t[]", wanted.nodes),
+            len(wanted.nodes),
+            least,
+            least + self._n_signals,
+        )
+        return list(zip(*found.take(wanted.signals, axis=1).tolist(), strict=True))
+
+    def crc8_fits(self, frames: FrameArrays, rows: NDArray[np.int32], crc: Crc8) -> NDArray[np.bool_]:
+        """For each of some frames whether its checksum fits; it lies inside the width."""
+        fits = np.empty(len(rows), np.bool_)
+        target, keep = self._crc(crc)
+        self._lib.bh_decode_crc8(
+            self._point_frames(frames),
+            self._ffi.from_buffer("int32_t[]", rows),
+            len(rows),
+            target,
+            self._ffi.from_buffer("uint8_t[]", fits),
+        )
+        del keep
+        return fits
+
+    def unbroken(
+        self, frames: FrameArrays, rows: NDArray[np.int32], length: int, flags: int, crc: Crc8 | None, counter: Counter
+    ) -> bool:
+        """Whether all frames `rows` of a message have none of the flags, this length, a checksum that fits and a
+        counter one above that of the frame before.
+        """
+        null = self._ffi.NULL
+        target, keep = (null, None) if crc is None else self._crc(crc)
+        alive = null if counter.start_bit < 0 else self._ffi.new("bh_counter *", tuple(counter))
+        indices = self._ffi.from_buffer("int32_t[]", rows)
+        found = self._lib.bh_decode_unbroken(
+            self._point_frames(frames), indices, len(rows), length, flags, target, alive
+        )
+        del keep
+        return bool(found)
+
+    def _crc(self, crc: Crc8) -> tuple[Any, Any]:
+        """The struct, and what must live as long as it."""
+        table = self._ffi.from_buffer("uint8_t[]", crc.table)
+        return self._ffi.new("bh_crc8 *", (table, *crc[1:])), table
+
+    def _point_frames(self, arrays: FrameArrays) -> Any:
+        """The struct onto frame arrays, valid until the next call."""
+        frames, ffi = self._frames, self._ffi
+        frames.n, frames.width = len(arrays.id), arrays.data.shape[1]
+        frames.id = ffi.from_buffer("uint32_t[]", arrays.id)
+        frames.flags = ffi.from_buffer("uint8_t[]", arrays.flags)
+        frames.node = ffi.from_buffer("uint8_t[]", arrays.node)
+        frames.length = ffi.from_buffer("uint8_t[]", arrays.length)
+        frames.data = ffi.from_buffer("uint8_t[]", arrays.data)
+        return frames
 
     def _reserve(self, n: int) -> None:
         if n > self._room:

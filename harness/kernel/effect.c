@@ -9,6 +9,7 @@
 
 static const double UV_PER_V = 1e6;
 static const double MILLI = 1e3;
+static const double MICRO = 1e6;
 
 /* ---- cells ----------------------------------------------------------------------------------------------------- */
 
@@ -91,7 +92,8 @@ static double contactor_bits(const bh_plant *plant, const bh_fault *fault) {
             continue;
         }
         const bh_contactor *contactor = &plant->pack.contactors[c];
-        const int slow = fault->point == BH_AT_CONTACTOR_EXTRA_OPEN_S || fault->point == BH_AT_CONTACTOR_EXTRA_CLOSE_S;
+        const int slow = fault->point == BH_AT_CONTACTOR_EXTRA_OPEN_S ||
+                         fault->point == BH_AT_CONTACTOR_EXTRA_CLOSE_S || fault->point == BH_AT_COIL_SUPPLY_V;
         const uint8_t other = slow ? contactor->plain : contactor->armature;
         const uint8_t same = slow ? contactor->armature : contactor->closed;
         bits += other != same;
@@ -145,6 +147,12 @@ static double current_effect(const bh_plant *plant, int32_t point) {
     case BH_AT_VEHICLE_IGNORES_LIMITS:
         without.vehicle_ignores_limits = 0;
         break;
+    case BH_AT_LINK_SHORT_OHM:
+        without.link_short_ohm = NAN;
+        break;
+    case BH_AT_CHARGER_REVERSED:
+        without.charger_reversed = 0;
+        break;
     default: /* BH_AT_LOAD_W */
         without.load_w = NAN;
         break;
@@ -154,6 +162,13 @@ static double current_effect(const bh_plant *plant, int32_t point) {
     const bh_flow with_flow = bh_pack_flow_closed(plant, &with_demand);
     const bh_flow without_flow = bh_pack_flow_closed(plant, &without_demand);
     return MILLI * fabs(with_flow.pack_a - without_flow.pack_a);
+}
+
+/* Volts a short takes from an unsupported link in this step. */
+static double drained_volts(const bh_plant *plant, double dt_s) {
+    const bh_demand demand = bh_environment_demand(plant, &plant->distortion);
+    const double share = 1.0 - exp(-dt_s * demand.short_siemens / plant->config.link_capacitance_f);
+    return plant->pack.main_closed ? 0.0 : fabs(plant->pack.link_before_v) * share;
 }
 
 /* ---- interface ------------------------------------------------------------------------------------------------- */
@@ -177,6 +192,8 @@ double bh_plant_effect(const bh_plant *plant, const bh_fault *fault, double *acc
     case BH_AT_CONTACTOR_STUCK_OPEN:
     case BH_AT_CONTACTOR_EXTRA_OPEN_S:
     case BH_AT_CONTACTOR_EXTRA_CLOSE_S:
+    case BH_AT_CONTACTOR_BOUNCE_S:
+    case BH_AT_COIL_SUPPLY_V:
         return contactor_bits(plant, fault);
     case BH_AT_PRECHARGE_OHM:
         return precharge_effect(plant, accumulator, dt_s);
@@ -192,7 +209,13 @@ double bh_plant_effect(const bh_plant *plant, const bh_fault *fault, double *acc
     case BH_AT_CHARGER_OVERVOLTAGE_V:
     case BH_AT_VEHICLE_IGNORES_LIMITS:
     case BH_AT_LOAD_W:
+    case BH_AT_CHARGER_REVERSED:
         return current_effect(plant, fault->point);
+    case BH_AT_LINK_SHORT_OHM:
+        return fmax(current_effect(plant, fault->point), drained_volts(plant, dt_s) * MILLI);
+    case BH_AT_CLOCK_FACTOR:
+        *accumulator += fabs(plant->distortion.clock_factor - 1.0) * dt_s;
+        return MICRO * *accumulator;
     default:
         return 0.0;
     }

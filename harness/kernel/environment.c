@@ -132,8 +132,10 @@ bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *bent
     demand.charger_v = charger_voltage(plant, bent);
     if (charger_runs(plant, bent) && demand.charger_v > 0.0) {
         const double target_a = charger_target(plant, bent);
-        demand.charger_a = environment->charger_ramp_a < target_a ? environment->charger_ramp_a : target_a;
+        const double charger_a = environment->charger_ramp_a < target_a ? environment->charger_ramp_a : target_a;
+        demand.charger_a = bent->charger_reversed ? -charger_a : charger_a;
     }
+    demand.short_siemens = 1.0 / BH_PICK(bent->link_short_ohm, HUGE_VAL);
     return demand;
 }
 

@@ -34,6 +34,15 @@ enum {
     BH_AT_CHARGER_OVERVOLTAGE_V, /* added to the voltage it regulates to */
     BH_AT_VEHICLE_IGNORES_LIMITS,
     BH_AT_LOAD_W,               /* power asked of the link */
+    BH_AT_LINK_SHORT_OHM,       /* resistor across the link */
+    BH_AT_CHARGER_REVERSED,     /* the charger takes the current it should give */
+    BH_AT_COIL_SUPPLY_V,        /* supply of the contactor coils */
+    BH_AT_CONTACTOR_BOUNCE_S,   /* index as above; how long the contact chatters after it has closed */
+    BH_AT_CLOCK_FACTOR,         /* of the controller's clock */
+    BH_AT_RESET_S,              /* held in reset for so long when the fault becomes active, then it boots */
+    BH_AT_NVM_BYTE,             /* at a power-on: this byte of the image inverted */
+    BH_AT_NVM_ERASED,           /* at a power-on: the image reads as erased flash, all 0xFF */
+    BH_AT_START_TICK_MS,        /* at a power-on: fil_config.start_tick_ms */
     BH_N_TRUTH_POINTS,
     BH_AT_SENSE_CELL_V = 100,   /* what the front end reports, V */
     BH_AT_SENSE_CELL_OPEN_WIRE, /* wire between cell index and index + 1 */
@@ -43,6 +52,11 @@ enum {
     BH_AT_SENSE_LINK_V,
     BH_AT_SENSE_INSULATION_OHM,
     BH_AT_SENSE_AUX,            /* auxiliary contact; index: 0 positive, 1 negative, 2 precharge */
+    BH_AT_SENSE_CELL_SWAP,      /* cells index and index + 1 read each other's voltage */
+    BH_AT_SENSE_TEMP_SWAP,      /* the same of sensors */
+    BH_AT_SENSE_WIRE_SWAP,      /* wire above cell index and the next one exchanged */
+    BH_AT_SENSE_WIRE_SHORT_OHM, /* resistor between the two sense wires of a cell */
+    BH_N_GIVEN_POINTS,
     BH_AT_MESSAGE_LOST = 200,   /* index: rest-bus message */
     BH_AT_MESSAGE_DELAY_S,
     /* end-to-end protection of rest-bus message index; op: SET value, ADD value, HOLD, RANDOM; mode: BH_RESUME_* */
@@ -59,13 +73,13 @@ enum {
     BH_AT_FRAME_LENGTH,     /* cut to value bytes */
     BH_AT_FRAME_BYTE_ORDER, /* the field's value with its bytes in the wrong order */
     /* attempts to send, as they begin on the wire */
-    BH_AT_FRAME_BIT_ERROR,  /* bit value of the frame counted from 1, 0 = any. mode 0: seen by sender and all others; 1: by
-                               one receiver as a wrong CRC (the DUT, or for its own frames the vehicle) */
+    BH_AT_FRAME_BIT_ERROR,  /* bit value of the frame counted from 1, 0 = any. mode 0: seen by sender and all others;
+                               1: by one receiver as a wrong CRC (the DUT, or for its own frames the vehicle) */
     BH_AT_FRAME_ACK,        /* nobody else is there to acknowledge */
     /* a node that does not belong there */
-    BH_AT_FOREIGN_SENDER,   /* sends id: the last payload seen there, bits of mask inverted. mode 0: every value seconds;
-                               1: at the same time as the real sender */
-    BH_AT_FOREIGN_BABBLE,   /* sends id, mask as payload of `length` bytes, until value (0..1) of the bus time is used */
+    BH_AT_FOREIGN_SENDER,   /* sends id: the last payload seen there, bits of mask inverted. mode 0: every value
+                               seconds; 1: at the same time as the real sender */
+    BH_AT_FOREIGN_BABBLE,   /* sends id, mask as payload of `length` bytes, until value (0..1) of the time is used */
     /* fault confinement of `node` on `bus` */
     BH_AT_NODE_TEC          /* transmit error counter put to value as long as it is lower; count times */
 };
@@ -88,7 +102,12 @@ enum {
     BH_OP_NEGATE,
     BH_OP_INVALID,   /* validity flag cleared, the value stays */
     BH_OP_STALE,     /* held, validity kept, age grows */
-    BH_OP_RANDOM     /* counters and checksums: any wrong value */
+    BH_OP_RANDOM,    /* counters and checksums: any wrong value */
+    BH_OP_HOLD_FIRST, /* the value found when the plan was made */
+    BH_OP_DRIFT,     /* found + value * seconds since the fault became active */
+    BH_OP_SPIKE,     /* found +- value in a share `probability` of the samples */
+    BH_OP_DELAY,     /* what was there value seconds ago */
+    BH_OP_QUANTISE   /* found, to the next multiple of value */
 };
 
 /* How it acts over time. The effect s runs from 0 (as found) to 1 (as the op says). */
@@ -102,6 +121,7 @@ enum {
 typedef struct bh_fault {
     int32_t point; /* BH_AT_* */
     int32_t index; /* cell, sensor, contactor, message; -1 = all */
+    int32_t span;  /* so many elements from index on; 0 and 1 = one */
     int32_t op;    /* BH_OP_* */
     int32_t shape; /* BH_SHAPE_* */
     double value;

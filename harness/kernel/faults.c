@@ -3,6 +3,7 @@
  * faults.c - the table of planned faults: check, shapes over time, which are active, messages lost and late.
  */
 #include "faults.h"
+#include "sense.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -40,9 +41,11 @@ void bh_faults_create(bh_arena *arena, bh_faults *faults, const bh_config *confi
     faults->insulation_negative_ohm = config->pack.insulation_negative_ohm;
     faults->precharge_ohm = config->pack.precharge_ohm;
     faults->supply_v = config->pack.supply_v;
+    faults->history_ns = bh_sense_history_ns(config->tick_us);
     faults->n_cells = config->pack.n_cells;
     faults->n_temps = config->pack.n_temps;
     faults->n_messages = config->n_messages;
+    faults->n_buses = config->bus.n_buses;
 }
 
 /* How many elements a point has, 0 = no such point. */
@@ -54,30 +57,48 @@ static int32_t elements_of(const bh_faults *faults, int32_t point) {
     case BH_AT_CELL_CAPACITY:
     case BH_AT_CELL_HEAT_W:
     case BH_AT_JOINT_OHM:
+    case BH_AT_SENSE_WIRE_SHORT_OHM:
     case BH_AT_SENSE_CELL_V: return faults->n_cells;
+    case BH_AT_SENSE_CELL_SWAP:
     case BH_AT_SENSE_CELL_OPEN_WIRE: return faults->n_cells - 1;
+    case BH_AT_SENSE_WIRE_SWAP: return faults->n_cells - 2;
     case BH_AT_SENSE_TEMP_DEGC: return faults->n_temps;
+    case BH_AT_SENSE_TEMP_SWAP: return faults->n_temps - 1;
     case BH_AT_CONTACTOR_WELDED:
     case BH_AT_CONTACTOR_STUCK_OPEN:
     case BH_AT_CONTACTOR_EXTRA_OPEN_S:
     case BH_AT_CONTACTOR_EXTRA_CLOSE_S:
+    case BH_AT_CONTACTOR_BOUNCE_S:
     case BH_AT_SENSE_AUX: return BH_N_CONTACTORS;
     case BH_AT_MESSAGE_LOST:
-    case BH_AT_MESSAGE_DELAY_S: return faults->n_messages;
+    case BH_AT_MESSAGE_DELAY_S:
+    case BH_AT_MESSAGE_COUNTER:
+    case BH_AT_MESSAGE_CRC: return faults->n_messages;
     default: break;
     }
     const int scalar_truth = point >= 0 && point < BH_N_TRUTH_POINTS;
     const int scalar_given = point >= BH_AT_SENSE_CURRENT_A && point <= BH_AT_SENSE_INSULATION_OHM;
-    return scalar_truth || scalar_given;
+    const int of_frames = point >= BH_AT_FRAME_DROP && point <= BH_AT_NODE_TEC;
+    return scalar_truth || scalar_given || of_frames;
+}
+
+static int is_wiring(int32_t point) {
+    return point == BH_AT_SENSE_CELL_OPEN_WIRE || (point >= BH_AT_SENSE_CELL_SWAP && point < BH_N_GIVEN_POINTS);
 }
 
 /* Which operations make sense where: a flag needs a sensor that has one, an age a front end. */
 static int op_allowed(int32_t point, int32_t op) {
-    if (op < BH_OP_SET || op > BH_OP_STALE) {
+    if (point == BH_AT_MESSAGE_COUNTER || point == BH_AT_MESSAGE_CRC) {
+        return op == BH_OP_SET || op == BH_OP_ADD || op == BH_OP_HOLD || op == BH_OP_RANDOM;
+    }
+    if (op < BH_OP_SET || op > BH_OP_QUANTISE) {
         return 0;
     }
-    if (point == BH_AT_SENSE_CELL_OPEN_WIRE || point >= BH_AT_MESSAGE_LOST) {
+    if (is_wiring(point) || point >= BH_AT_MESSAGE_LOST) {
         return op == BH_OP_SET;
+    }
+    if (op >= BH_OP_RANDOM) {
+        return op != BH_OP_RANDOM && point >= BH_AT_SENSE_CELL_V && (point != BH_AT_SENSE_AUX || op == BH_OP_DELAY);
     }
     if (op == BH_OP_INVALID) {
         return point >= BH_AT_SENSE_CELL_V && point != BH_AT_SENSE_AUX;
@@ -91,6 +112,23 @@ static int op_allowed(int32_t point, int32_t op) {
     return 1;
 }
 
+static const char *problem_of_op(const bh_faults *faults, const bh_fault *fault) {
+    switch (fault->op) {
+    case BH_OP_DELAY:
+        return fault->value >= 0 && fault->value * NS_PER_S <= (double)faults->history_ns
+                   ? NULL
+                   : "a delay must be >= 0 and not longer than readings are kept";
+    case BH_OP_QUANTISE: return fault->value > 0 ? NULL : "a step must be > 0";
+    case BH_OP_SPIKE:
+        return fault->probability >= 0 && fault->probability <= 1 ? NULL : "the share of spikes must be 0..1";
+    default: break;
+    }
+    if (fault->point == BH_AT_START_TICK_MS && !(fault->value >= 0 && fault->value < 4294967296.0)) {
+        return "start_tick_ms must be 0 to 4294967295";
+    }
+    return NULL;
+}
+
 static const char *problem_of(const bh_faults *faults, const bh_fault *fault) {
     const int32_t n = elements_of(faults, fault->point);
     if (n == 0) {
@@ -99,11 +137,17 @@ static const char *problem_of(const bh_faults *faults, const bh_fault *fault) {
     if (fault->index < -1 || fault->index >= n) {
         return "index out of range (-1 = all)";
     }
-    if (fault->point == BH_AT_SENSE_CELL_OPEN_WIRE && fault->index < 0) {
-        return "an open wire needs an index";
+    if (fault->span < 0 || (fault->span > 1 && (fault->index < 0 || fault->span > n - fault->index))) {
+        return "span goes beyond the last element";
+    }
+    if (is_wiring(fault->point) && fault->index < 0) {
+        return "a fault of the wiring needs an index";
     }
     if (!op_allowed(fault->point, fault->op)) {
         return "operation not possible at this point";
+    }
+    if (problem_of_op(faults, fault) != NULL) {
+        return problem_of_op(faults, fault);
     }
     if (fault->shape < BH_SHAPE_STEP || fault->shape > BH_SHAPE_NOISE) {
         return "no such shape";
@@ -127,7 +171,7 @@ static const char *problem_of(const bh_faults *faults, const bh_fault *fault) {
     if (fault->until_ns <= fault->from_ns) {
         return "until_ns must be after from_ns";
     }
-    return NULL;
+    return bh_frame_fault_problem(faults, fault);
 }
 
 static void reset_state(bh_fault_state *state) {
@@ -151,9 +195,14 @@ int bh_faults_plan(bh_faults *faults, const bh_fault *plan, int32_t n, char *err
     }
     faults->n = n;
     faults->n_message_faults = 0;
+    faults->n_protection_faults = 0;
+    faults->n_delays = 0;
     for (int32_t i = 0; i < n; i++) {
         faults->plan[i] = plan[i];
-        faults->n_message_faults += plan[i].point >= BH_AT_MESSAGE_LOST;
+        faults->n_message_faults += plan[i].point == BH_AT_MESSAGE_LOST || plan[i].point == BH_AT_MESSAGE_DELAY_S;
+        faults->n_protection_faults +=
+            plan[i].point == BH_AT_MESSAGE_COUNTER || plan[i].point == BH_AT_MESSAGE_CRC;
+        faults->n_delays += plan[i].op == BH_OP_DELAY;
         reset_state(&faults->state[i]);
         faults->report[i] = (bh_fault_report){UINT64_MAX, 0, 0, 0};
     }
@@ -200,6 +249,11 @@ static double normal(uint64_t key) {
     return ((double)sum + 6.0) / 65536.0 - 6.0; /* each in (0, 1), half a step up: mean 6, variance 1 */
 }
 
+double bh_fault_uniform(const bh_fault *fault, uint64_t seed, uint64_t tick, int32_t element) {
+    const uint64_t bits = mix(mix(mix(seed ^ fault->seed << 1) + tick) + (uint64_t)(uint32_t)element);
+    return (double)(bits >> 11) * 0x1p-53;
+}
+
 uint64_t bh_fault_key(const bh_fault *fault, uint64_t seed, uint64_t tick) {
     return fault->shape == BH_SHAPE_NOISE ? mix(mix(seed ^ fault->seed << 1) + tick) : 0;
 }
@@ -241,6 +295,33 @@ void bh_fault_fired(bh_fault_report *report, uint64_t t_ns) {
     report->first_fired_ns = report->first_fired_ns == UINT64_MAX ? t_ns : report->first_fired_ns;
     report->last_fired_ns = t_ns;
     report->fired_ticks++;
+}
+
+/* ---- messages and frames, one by one ---------------------------------------------------------------------------- */
+
+uint64_t bh_fault_draw(const bh_faults *faults, int32_t i, uint32_t n) {
+    const uint64_t key = mix(faults->seed ^ faults->plan[i].seed << 1) + faults->state[i].seen;
+    return mix(mix(key) + n);
+}
+
+int bh_fault_touches(bh_faults *faults, int32_t i, uint64_t t_ns) {
+    const bh_fault *fault = &faults->plan[i];
+    bh_fault_state *state = &faults->state[i];
+    if (bh_fault_strength(fault, t_ns) <= 0.0) {
+        return 0;
+    }
+    faults->report[i].active_ticks++;
+    state->seen++;
+    if ((fault->count != 0 && state->touched >= fault->count) ||
+        (fault->every > 1 && state->seen % fault->every != 0)) {
+        return 0;
+    }
+    return (double)(bh_fault_draw(faults, i, 0) >> 11) < fault->probability * 9007199254740992.0;
+}
+
+void bh_fault_touched(bh_faults *faults, int32_t i, uint64_t t_ns) {
+    faults->state[i].touched++;
+    bh_fault_fired(&faults->report[i], t_ns);
 }
 
 /* ---- messages ------------------------------------------------------------------------------------------------ */

@@ -19,6 +19,8 @@ typedef struct bh_fault_state {
     uint8_t on;         /* it acts now: strength > 0 */
     uint8_t shared;     /* given: another active fault acts on the same inputs */
     uint8_t changed;    /* given: the inputs of this tick differ because of it */
+    uint32_t seen;      /* messages and frames it was meant for */
+    uint32_t touched;   /* of these: changed */
 } bh_fault_state;
 
 /* The planned faults of one place whose time has come; rebuilt only when a fault starts or ends. */
@@ -39,6 +41,9 @@ typedef struct bh_faults {
     bh_active truth;
     bh_active given;
     int32_t n_message_faults;
+    int32_t n_protection_faults;
+    int32_t n_delays;    /* faults that delay a reading: readings are kept */
+    uint64_t history_ns; /* for how long */
     /* truth */
     uint8_t bent;    /* the distortion is not neutral */
     uint8_t moving;  /* it has to be worked out anew in every tick */
@@ -50,7 +55,12 @@ typedef struct bh_faults {
     int32_t n_cells;
     int32_t n_temps;
     int32_t n_messages;
+    const bh_message *messages; /* [n_messages] */
+    int32_t n_buses;
 } bh_faults;
+
+/* frame_check.c: what is wrong with a fault on messages, frames or nodes; NULL = nothing, or it is none of these. */
+const char *bh_frame_fault_problem(const bh_faults *faults, const bh_fault *fault);
 
 /* What becomes of a message. */
 typedef struct bh_fate {
@@ -66,6 +76,8 @@ int bh_faults_plan(bh_faults *faults, const bh_fault *plan, int32_t n, char *err
 double bh_fault_strength(const bh_fault *fault, uint64_t t_ns);
 /* Where the noise of a fault comes from in one tick, whatever happened before; 0 for faults without. */
 uint64_t bh_fault_key(const bh_fault *fault, uint64_t seed, uint64_t tick);
+/* 0 to below 1, for one element in one tick, whatever happened before. */
+double bh_fault_uniform(const bh_fault *fault, uint64_t seed, uint64_t tick, int32_t element);
 /* fault->value, with noise if it has any: one number per element. */
 double bh_fault_value(const bh_fault *fault, uint64_t key, int32_t element);
 
@@ -78,6 +90,13 @@ void bh_fault_fired(bh_fault_report *report, uint64_t t_ns);
 void bh_faults_bend(bh_faults *faults, bh_plant *plant, uint64_t start_ns, uint64_t tick);
 /* After it: what did it do to the inputs? */
 void bh_faults_observe(bh_faults *faults, const bh_plant *plant, uint64_t now_ns, double dt_s);
+
+/* A message or frame came that the fault is meant for: whether it is to touch it, by time, number and chance. */
+int bh_fault_touches(bh_faults *faults, int32_t i, uint64_t t_ns);
+/* It made a difference. */
+void bh_fault_touched(bh_faults *faults, int32_t i, uint64_t t_ns);
+/* Random bits, the n-th of those for the message or frame that came last. */
+uint64_t bh_fault_draw(const bh_faults *faults, int32_t i, uint32_t n);
 
 bh_fate bh_faults_message(bh_faults *faults, int32_t message, uint64_t due_ns);
 

@@ -49,19 +49,27 @@ static double clip(double raw, double low, double high) {
     return raw < low ? low : raw > high ? high : raw;
 }
 
-void bh_field_encode(const bh_field *field, uint8_t *payload, double value) {
+uint64_t bh_field_raw(const bh_field *field, const uint8_t *payload) {
     const bh_window window = window_of(field);
+    return load(field, window, payload) >> window.shift & window.mask;
+}
+
+void bh_field_put_raw(const bh_field *field, uint8_t *payload, uint64_t raw) {
+    const bh_window window = window_of(field);
+    const uint64_t around = load(field, window, payload) & ~(window.mask << window.shift);
+    store(field, window, payload, around | (raw & window.mask) << window.shift);
+}
+
+void bh_field_encode(const bh_field *field, uint8_t *payload, double value) {
     const double span = ldexp(1.0, field->length - (field->is_signed ? 1 : 0));
     const double below = span >= 9007199254740992.0 ? span - span / 4503599627370496.0 : span - 1.0;
     const double raw = clip(rint((value - field->offset) / field->scale), field->is_signed ? -span : 0.0, below);
-    const uint64_t bits = field->is_signed ? (uint64_t)(int64_t)raw : (uint64_t)raw;
-    const uint64_t around = load(field, window, payload) & ~(window.mask << window.shift);
-    store(field, window, payload, around | (bits & window.mask) << window.shift);
+    bh_field_put_raw(field, payload, field->is_signed ? (uint64_t)(int64_t)raw : (uint64_t)raw);
 }
 
 double bh_field_decode(const bh_field *field, const uint8_t *payload) {
     const bh_window window = window_of(field);
-    uint64_t bits = load(field, window, payload) >> window.shift & window.mask;
+    uint64_t bits = bh_field_raw(field, payload);
     if (field->is_signed && (bits >> (field->length - 1) & 1) != 0) {
         bits |= ~window.mask;
     }

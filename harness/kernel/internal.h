@@ -45,6 +45,12 @@ typedef struct bh_distortion {
     double charger_overvoltage_v;
     double supply_v; /* NAN */
     double load_w;   /* NAN */
+    double link_short_ohm; /* NAN = none */
+    double coil_supply_v;  /* NAN */
+    double bounce_s[BH_N_CONTACTORS];
+    double clock_factor; /* of the controller's clock */
+    uint8_t charger_reversed;
+    uint8_t reset; /* the controller is held in reset */
 } bh_distortion;
 
 /* The limits and states the environment last heard from the DUT, filled by restbus.c. */
@@ -82,6 +88,7 @@ typedef struct bh_truth {
     double insulation_ohm; /* what an ideal monitor would read: the poles in parallel */
     double coolant_degc;
     double supply_v;
+    double clock_factor; /* of the controller's clock */
     double soc_mean;
     double soc_min;
     double soc_max;
@@ -97,6 +104,7 @@ typedef struct bh_truth {
     uint8_t fuse_open;
     uint8_t hvil_closed;
     uint8_t crash;
+    uint8_t reset; /* the controller is held in reset */
 } bh_truth;
 
 /* Lay the plant out in the arena (count only when arena->base is NULL, then returns NULL). Tables are copied in. */

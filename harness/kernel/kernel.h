@@ -15,6 +15,7 @@
 
 #include "bus_types.h"
 #include "fault_types.h"
+#include "trace_types.h"
 
 enum { BH_ABI_VERSION = 1, BH_FOREVER_S = 1000000000 };
 
@@ -105,90 +106,6 @@ typedef struct bh_event {
     double value;
     uint8_t payload[64];
 } bh_event;
-
-/* ---- trace ------------------------------------------------------------------------------------------------ */
-
-/* Columns of the trace, float32, one row every record_every ticks. Indices count from 1, 0 = none. */
-enum {
-    BH_GIVEN_PACK_VOLTAGE_V = 0,
-    BH_GIVEN_LINK_VOLTAGE_V,
-    BH_GIVEN_CHARGER_VOLTAGE_V,
-    BH_GIVEN_PACK_CURRENT_A,
-    BH_GIVEN_CELL_VOLTAGE_MAX_V, /* over valid cells */
-    BH_GIVEN_CELL_VOLTAGE_MIN_V,
-    BH_GIVEN_CELL_VOLTAGE_SUM_V,
-    BH_GIVEN_CELL_VOLTAGE_MAX_INDEX,
-    BH_GIVEN_CELL_VOLTAGE_MIN_INDEX,
-    BH_GIVEN_CELL_TEMP_MAX_DEGC, /* over valid sensors */
-    BH_GIVEN_CELL_TEMP_MIN_DEGC,
-    BH_GIVEN_CELL_TEMP_MAX_INDEX,
-    BH_GIVEN_CELL_TEMP_MIN_INDEX,
-    BH_GIVEN_CELL_TEMP_RISE_K_PER_S, /* over the last 3 s of the record; NAN without temp_mdegc */
-    BH_GIVEN_CELLS_INVALID,
-    BH_GIVEN_CELLS_OPEN_WIRE,
-    BH_GIVEN_CELL_AGE_MAX_S,
-    BH_GIVEN_TEMPS_INVALID,
-    BH_GIVEN_CURRENT_VALID,
-    BH_GIVEN_INSULATION_OHM,
-    BH_GIVEN_SUPPLY_V,
-    BH_GIVEN_DIGITAL_IN, /* FIL_IN_* bits */
-    BH_TRUTH_PACK_VOLTAGE_V,
-    BH_TRUTH_LINK_VOLTAGE_V,
-    BH_TRUTH_PACK_CURRENT_A,
-    BH_TRUTH_CELL_VOLTAGE_MAX_V,
-    BH_TRUTH_CELL_VOLTAGE_MIN_V,
-    BH_TRUTH_CELL_VOLTAGE_MAX_INDEX,
-    BH_TRUTH_CELL_VOLTAGE_MIN_INDEX,
-    BH_TRUTH_CELL_TEMP_MAX_DEGC,
-    BH_TRUTH_CELL_TEMP_MIN_DEGC,
-    BH_TRUTH_CELL_TEMP_MAX_INDEX,
-    BH_TRUTH_SOC_MEAN,
-    BH_TRUTH_SOC_MIN,
-    BH_TRUTH_SOC_MAX,
-    BH_TRUTH_INSULATION_OHM,
-    BH_TRUTH_LOAD_W,
-    BH_TRUTH_CHARGER_CURRENT_A, /* positive = into the pack */
-    BH_TRUTH_COOLANT_DEGC,
-    BH_TRUTH_CONTACTORS, /* FIL_OUT_* bits: really closed */
-    BH_TRUTH_FUSE_OPEN,
-    BH_OUTPUT_CONTACTORS, /* FIL_OUT_* bits: commanded */
-    BH_OUTPUT_DIGITAL,
-    BH_OUTPUT_BALANCING, /* how many bleed resistors are on */
-    BH_OUTPUT_POWERED,   /* 1 = the firmware was stepped in this tick */
-    BH_ENV_CHARGE_LIMIT_A,    /* as last received by vehicle and charger */
-    BH_ENV_DISCHARGE_LIMIT_A,
-    BH_ENV_BUS_LOAD,     /* 0..1 over the last 100 ms, bus 0 */
-    BH_N_COLUMNS
-};
-
-/* Buffers owned by the caller. Per-cell buffers may be NULL: not recorded. Writing stops with BH_FULL, never past
- * the end. */
-typedef struct bh_trace {
-    int64_t max_rows;
-    int64_t max_frames;
-    int32_t record_every;
-    int32_t frame_width;      /* bytes kept of a frame: 8 or 64 */
-    uint64_t *row_ns;         /* [max_rows] */
-    float *columns;           /* [BH_N_COLUMNS][max_rows] */
-    float *column_least;      /* [BH_N_COLUMNS] over all rows, without NAN; NULL (all three): not kept */
-    float *column_greatest;   /* [BH_N_COLUMNS] */
-    int32_t *column_unknown;  /* [BH_N_COLUMNS] not 0 = there is a NAN among the rows */
-    int32_t *cell_uv;         /* [max_rows][n_cells] given */
-    uint8_t *cell_flags;      /* [max_rows][n_cells] given */
-    int32_t *temp_mdegc;      /* [max_rows][n_temps] given */
-    float *true_cell_v;       /* [max_rows][n_cells] truth */
-    float *true_cell_degc;    /* [max_rows][n_cells] truth */
-    uint64_t *frame_ns;       /* [max_frames] end of frame */
-    uint32_t *frame_id;       /* [max_frames] */
-    uint8_t *frame_flags;     /* [max_frames] FIL_FRAME_* */
-    uint8_t *frame_bus;       /* [max_frames] */
-    uint8_t *frame_node;      /* [max_frames] sender, BH_NODE_* */
-    uint8_t *frame_length;    /* [max_frames] */
-    uint8_t *frame_data;      /* [max_frames][frame_width], rest zero */
-    int64_t n_rows;
-    int64_t n_frames;
-    int64_t n_summed; /* rows in the extremes of the columns; the kernel's own */
-} bh_trace;
 
 /* ---- simulation ------------------------------------------------------------------------------------------- */
 
@@ -383,7 +300,32 @@ int64_t bh_decode_sort(const bh_decode_plan *plan, const bh_decode_frames *frame
 /* Decode everything sorted into values. */
 void bh_decode_values(
     const bh_decode_plan *plan, const bh_decode_frames *frames, const bh_decode_result *result, double *values);
-/* Least and greatest of each of n_signals series of n_frames values, [signal][frame]; both NAN for a series with one. */
-void bh_decode_extremes(const double *values, int32_t n_signals, int32_t n_frames, double *least, double *greatest);
+/* A CRC-8 at byte position over the first length bytes without it; table has the CRC of every byte. */
+typedef struct bh_crc8 {
+    const uint8_t *table; /* [256] */
+    int32_t position;
+    int32_t length;
+    uint8_t initial; /* with the data ID already fed in */
+    uint8_t final_xor;
+} bh_crc8;
+
+/* Whether the CRC of each payload rows[i] fits. */
+void bh_decode_crc8(const bh_decode_frames *frames, const int32_t *rows, int32_t n, const bh_crc8 *crc, uint8_t *fits);
+
+/* An alive counter inside the first eight bytes: little endian, 0 to max, then 0 again. */
+typedef struct bh_counter {
+    int32_t start_bit;
+    int32_t length;
+    int32_t max;
+} bh_counter;
+
+/* Whether all frames rows[] of a message of `length` bytes have none of the flags, that length, a CRC that fits (NULL:
+ * none) and a counter (NULL: none) one above that of the frame before. */
+int bh_decode_unbroken(const bh_decode_frames *frames, const int32_t *rows, int32_t n, int32_t length, uint8_t flags,
+                       const bh_crc8 *crc, const bh_counter *counter);
+/* Least and greatest value of every signal of some nodes, at the signal's place in the plan; both NAN where there is no
+ * value or a NAN. node_count and value_start are those of the result that values belong to. */
+void bh_decode_extremes(const bh_decode_plan *plan, const int32_t *node_count, const int64_t *value_start,
+                        const double *values, const int32_t *nodes, int32_t n_nodes, double *least, double *greatest);
 
 #endif

@@ -11,6 +11,8 @@
 #include "plant.h"
 
 static const double CLOSE_ENOUGH_S = 1e-9;
+static const double PULLS_IN = 0.7; /* of the rated coil voltage: must operate, must release (data-sheet habit) */
+static const double HOLDS = 0.3;
 static const double DISCHARGED_V = 1e-6; /* a lower link voltage is none: no denormal numbers */
 static const double INVERTER_BLOCKS = 1.2; /* times the pack voltage: an inverter cut off from the pack stops there */
 
@@ -29,14 +31,32 @@ static uint8_t move(uint8_t state, uint8_t command, double *waiting_s, double de
     return state;
 }
 
+/* The coil follows its command as long as its supply lets it: more is needed to pull in than to hold. */
+static uint8_t energised(const bh_plant *plant, const bh_contactor *contactor, uint8_t command) {
+    const double coil_v = BH_PICK(plant->distortion.coil_supply_v, plant->config.supply_v);
+    return command && coil_v >= (contactor->armature ? HOLDS : PULLS_IN) * plant->config.supply_v;
+}
+
+/* Chattering: open in every second step for a while after the armature has closed. */
+static uint8_t bounces(bh_contactor *contactor, double bounce_s, double dt_s) {
+    contactor->closed_s = contactor->armature ? fmax(contactor->closed_s, 0.0) + dt_s : -dt_s;
+    if (bounce_s <= 0.0 || !contactor->armature || contactor->closed_s > bounce_s + CLOSE_ENOUGH_S) {
+        return 0;
+    }
+    return lrint(contactor->closed_s / dt_s) % 2 == 0;
+}
+
 static void switch_one(bh_plant *plant, int c, uint8_t command, double dt_s) {
     bh_contactor *contactor = &plant->pack.contactors[c];
     const bh_distortion *bent = &plant->distortion;
+    const uint8_t coil = energised(plant, contactor, command);
     const double plain_s = command ? plant->config.contactor_close_s : plant->config.contactor_open_s;
-    const double extra_s = command ? bent->extra_close_s[c] : bent->extra_open_s[c];
-    contactor->armature = move(contactor->armature, command, &contactor->waiting_s, plain_s + extra_s, dt_s);
+    const double moves_s = coil ? plant->config.contactor_close_s : plant->config.contactor_open_s;
+    const double extra_s = coil ? bent->extra_close_s[c] : bent->extra_open_s[c];
+    contactor->armature = move(contactor->armature, coil, &contactor->waiting_s, moves_s + extra_s, dt_s);
     contactor->plain = move(contactor->plain, command, &contactor->plain_waiting_s, plain_s, dt_s);
-    contactor->closed = (uint8_t)((contactor->armature | bent->welded[c]) & !bent->stuck_open[c]);
+    const uint8_t touching = contactor->armature & !bounces(contactor, bent->bounce_s[c], dt_s);
+    contactor->closed = (uint8_t)((touching | bent->welded[c]) & !bent->stuck_open[c]);
 }
 
 static const uint32_t COMMAND_BIT[BH_N_CONTACTORS] = {FIL_OUT_POSITIVE, FIL_OUT_NEGATIVE, FIL_OUT_PRECHARGE};
@@ -66,7 +86,7 @@ static int precharging(const bh_plant *plant) {
 /* What the charger may deliver before the link passes the voltage it regulates to. */
 static double charger_current(const bh_demand *demand, double emf_v, double r_ohm, double g_siemens, double held_a) {
     if (demand->charger_a <= 0.0) {
-        return 0.0;
+        return demand->charger_a; /* reversed: a load without any regulation */
     }
     const double v = demand->charger_v;
     const double load_a = (demand->auxiliary_w + demand->traction_w) / v;
@@ -102,7 +122,7 @@ static bh_flow solve_closed(const bh_plant *plant, const bh_demand *demand, doub
     const double emf_v = pack->source.emf_v;
     const double capacitor_siemens = plant->config.link_capacitance_f / pack->dt_s;
     const double held_a = capacitor_siemens * pack->link_before_v;
-    const double g = 1.0 / plant->config.link_bleed_ohm + capacitor_siemens;
+    const double g = 1.0 / plant->config.link_bleed_ohm + demand->short_siemens + capacitor_siemens;
     bh_flow flow = {0};
     flow.charger_a = charger_current(demand, emf_v, r_ohm, g, held_a);
     const double open_v = (emf_v + r_ohm * (flow.charger_a + held_a)) / (1.0 + r_ohm * g);
@@ -160,7 +180,7 @@ static bh_flow flow_unsupported(bh_plant *plant, const bh_demand *demand) {
         const double resistor_ohm = BH_PICK(plant->distortion.precharge_ohm, plant->config.precharge_ohm);
         source_siemens = 1.0 / (resistor_ohm + pack->source.r_ohm[v > emf_v ? BH_CHARGE : BH_DISCHARGE]);
     }
-    const double g = source_siemens + 1.0 / plant->config.link_bleed_ohm;
+    const double g = source_siemens + 1.0 / plant->config.link_bleed_ohm + demand->short_siemens;
     const double final_v = emf_v * source_siemens / g;
     const double exponent = pack->dt_s * g / capacitance_f;
     const double decay = decay_of(pack, exponent);

@@ -59,6 +59,9 @@ void bh_plant_undistort(bh_plant *plant) {
     neutral.precharge_ohm = NAN;
     neutral.supply_v = NAN;
     neutral.load_w = NAN;
+    neutral.link_short_ohm = NAN;
+    neutral.coil_supply_v = NAN;
+    neutral.clock_factor = 1.0;
     *bent = neutral;
 }
 
@@ -81,6 +84,8 @@ static void fill_truth(bh_plant *plant, const bh_controls *controls, const bh_fl
     truth->supply_v = BH_PICK(bent->supply_v, plant->config.supply_v);
     truth->hvil_closed = !bent->hvil_open;
     truth->crash = bent->crash;
+    truth->reset = bent->reset;
+    truth->clock_factor = bent->clock_factor;
 }
 
 static void settle(bh_plant *plant) {

@@ -137,6 +137,7 @@ typedef struct bh_contactor {
     uint8_t closed;   /* the contact itself: welded and stuck included */
     double waiting_s;
     double plain_waiting_s;
+    double closed_s; /* since the armature closed; negative while it is open */
 } bh_contactor;
 
 /* The battery as seen from the contactors over one step: v = emf - r * I at its end. */
@@ -151,8 +152,9 @@ typedef struct bh_demand {
     double auxiliary_w;
     double discharge_limit_a;
     double charge_limit_a;
-    double charger_a;
+    double charger_a; /* negative: out of the pack */
     double charger_v;
+    double short_siemens; /* across the link */
 } bh_demand;
 
 typedef struct bh_flow {

@@ -8,16 +8,6 @@
 
 enum { NS_PER_US = 1000 };
 
-static void fill_crc_table(uint8_t *table, uint8_t polynomial) {
-    for (int byte = 0; byte < 256; byte++) {
-        int crc = byte;
-        for (int bit = 0; bit < 8; bit++) {
-            crc = (crc & 0x80) != 0 ? (crc << 1 ^ polynomial) & 0xFF : crc << 1 & 0xFF;
-        }
-        table[byte] = (uint8_t)crc;
-    }
-}
-
 static void *copy_in(bh_arena *arena, const void *from, size_t bytes) {
     void *to = bh_take(arena, bytes);
     if (to != NULL && bytes > 0) {
@@ -31,7 +21,7 @@ void bh_restbus_create(bh_arena *arena, bh_restbus *restbus, const bh_config *co
     restbus->n_messages = config->n_messages;
     restbus->messages = copy_in(arena, config->messages, n * sizeof *config->messages);
     restbus->sending = bh_take(arena, n * sizeof *restbus->sending);
-    restbus->crc_table = bh_take(arena, n * sizeof *restbus->crc_table);
+    restbus->checksums = bh_take(arena, n * sizeof *restbus->checksums);
     restbus->n_sent = config->n_sent_fields;
     restbus->sent = copy_in(arena, config->sent_fields, (size_t)config->n_sent_fields * sizeof *config->sent_fields);
     restbus->n_received = config->n_received_fields;
@@ -44,34 +34,15 @@ void bh_restbus_create(bh_arena *arena, bh_restbus *restbus, const bh_config *co
         const bh_message *message = &restbus->messages[i];
         restbus->sending[i].next_ns =
             message->period_us != 0 ? (uint64_t)message->offset_us * NS_PER_US : UINT64_MAX;
-        fill_crc_table(restbus->crc_table[i], message->crc_polynomial);
+        bh_checksum_create(&restbus->checksums[i], message);
     }
     restbus->due_ns = 0;
 }
 
 /* ---- one message --------------------------------------------------------------------------------------------- */
 
-static void put_counter(const bh_message *message, uint8_t *payload, uint8_t counter) {
-    const bh_field field = {.start_bit = (uint16_t)message->counter_start_bit,
-                            .length = (uint16_t)message->counter_length,
-                            .scale = 1.0};
-    bh_field_encode(&field, payload, counter);
-}
-
-/* CRC over the data identifier and the payload without the CRC byte (AUTOSAR E2E profile 1, data ID in one byte). */
-static uint8_t crc_of(const bh_message *message, const uint8_t *table, const uint8_t *payload) {
-    uint8_t crc = table[message->crc_initial ^ message->crc_data_id];
-    for (int32_t i = 0; i < message->length; i++) {
-        if (i != message->crc_byte) {
-            crc = table[crc ^ payload[i]];
-        }
-    }
-    return crc ^ message->crc_final_xor;
-}
-
-static void compose(bh_restbus *restbus, int32_t index, fil_frame *frame) {
+static void compose(bh_restbus *restbus, bh_faults *faults, int32_t index, uint64_t at_ns, fil_frame *frame) {
     const bh_message *message = &restbus->messages[index];
-    bh_sending *sending = &restbus->sending[index];
     frame->id = message->id;
     frame->flags = message->flags;
     frame->bus = message->bus;
@@ -82,20 +53,14 @@ static void compose(bh_restbus *restbus, int32_t index, fil_frame *frame) {
             bh_field_encode(&restbus->sent[i], frame->data, restbus->values[restbus->sent[i].value]);
         }
     }
-    if (message->counter_start_bit >= 0) {
-        put_counter(message, frame->data, sending->counter);
-        sending->counter = sending->counter >= message->counter_max ? 0 : (uint8_t)(sending->counter + 1);
-    }
-    if (message->crc_byte >= 0) {
-        frame->data[message->crc_byte] = crc_of(message, restbus->crc_table[index], frame->data);
-    }
+    bh_protect(message, &restbus->checksums[index], &restbus->sending[index].alive, faults, index, at_ns, frame);
 }
 
 /* A message that is lost on its way still counts for its sender: the receiver sees the gap. */
 static void send_one(bh_restbus *restbus, bh_buses *buses, bh_faults *faults, int32_t index, uint64_t at_ns) {
     fil_frame frame;
     frame.reserved = 0;
-    compose(restbus, index, &frame);
+    compose(restbus, faults, index, at_ns, &frame);
     const bh_fate fate = bh_faults_message(faults, index, at_ns);
     if (!fate.lost && bh_bus_queue(buses, &frame, restbus->messages[index].node, at_ns + fate.delay_ns) != 0) {
         restbus->lost++;

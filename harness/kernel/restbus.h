@@ -8,11 +8,12 @@
 #include "bus.h"
 #include "faults.h"
 #include "internal.h"
+#include "protect.h"
 
 /* What changes while a cyclic message is sent again and again. */
 typedef struct bh_sending {
     uint64_t next_ns; /* UINT64_MAX: not cyclic */
-    uint8_t counter;
+    bh_alive alive;
     uint8_t once; /* a payload was set and the message has no period: send it once */
 } bh_sending;
 
@@ -20,7 +21,7 @@ typedef struct bh_restbus {
     int32_t n_messages;
     bh_message *messages;    /* [n_messages] payload and enabled change by events */
     bh_sending *sending;     /* [n_messages] */
-    uint8_t (*crc_table)[256]; /* [n_messages] */
+    bh_checksum *checksums;  /* [n_messages] */
     int32_t n_sent;
     bh_field *sent; /* [n_sent] */
     int32_t n_received;
@@ -52,5 +53,8 @@ uint32_t bh_field_end(const bh_field *field);
 /* Number fields in payloads, DBC bit numbering. encode rounds and clips to what the field can carry. */
 void bh_field_encode(const bh_field *field, uint8_t *payload, double value);
 double bh_field_decode(const bh_field *field, const uint8_t *payload);
+/* The bits alone. */
+uint64_t bh_field_raw(const bh_field *field, const uint8_t *payload);
+void bh_field_put_raw(const bh_field *field, uint8_t *payload, uint64_t raw);
 
 #endif

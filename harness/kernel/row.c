@@ -9,6 +9,8 @@
 
 /* A reading beyond is that of a broken or shorted sensor wire, not a temperature. */
 enum { COLDEST_MDEGC = -45000, HOTTEST_MDEGC = 125000 };
+static const float LEAST_PACK_V = 1.0F; /* below, a share of it says nothing */
+#define NVM_SHOWN_NS 1000000000ULL
 #define RISE_WINDOW_NS 3000000000ULL
 #define RISE_PER_K_PER_S 3000.0 /* mK over the window for 1 K/s */
 
@@ -40,6 +42,10 @@ static inline void put(bh_row row, int32_t column, double value) {
     row.at[column * row.stride] = (float)value;
 }
 
+static int nvm_damaged(const bh_sim *sim) {
+    return sim->nvm.damaged && sim->powered && sim->now_ns - sim->nvm.read_ns < NVM_SHOWN_NS;
+}
+
 static void put_given(const bh_sim *sim, bh_row row) {
     const bh_sense *sense = &sim->sense;
     const fil_inputs *inputs = &sense->inputs;
@@ -61,9 +67,29 @@ static void put_given(const bh_sim *sim, bh_row row) {
     put(row, BH_GIVEN_CELL_AGE_MAX_S, sense->cell_age_max_s);
     put(row, BH_GIVEN_TEMPS_INVALID, sense->temps_invalid);
     put(row, BH_GIVEN_CURRENT_VALID, inputs->current_flags & FIL_VALID);
-    put(row, BH_GIVEN_INSULATION_OHM, inputs->insulation_ohm);
+    /* what a monitor says that is not valid is not known */
+    put(row, BH_GIVEN_INSULATION_OHM, inputs->insulation_flags & FIL_VALID ? inputs->insulation_ohm : (double)NAN);
     put(row, BH_GIVEN_SUPPLY_V, inputs->supply_mv * 1e-3);
     put(row, BH_GIVEN_DIGITAL_IN, inputs->digital_in);
+    put(row, BH_GIVEN_CELL_FROZEN_A, sense->frozen.cell_a);
+    put(row, BH_GIVEN_PACK_VOLTAGE_FROZEN_A, sense->frozen.pack_a);
+    put(row, BH_GIVEN_LINK_VOLTAGE_FROZEN_A, sense->frozen.link_a);
+    put(row, BH_GIVEN_CURRENT_FROZEN_V, sense->frozen.current_v);
+    put(row, BH_GIVEN_CAN_STATE, inputs->can_state != NULL && inputs->n_buses > 0 ? inputs->can_state[0] : 0);
+    put(row, BH_GIVEN_NVM_DAMAGED, nvm_damaged(sim));
+}
+
+/* Worked out in single precision from the columns as they are recorded: the same as from a recording. */
+static void put_derived(const bh_sense *sense, bh_row row) {
+    const float pack_v = row.at[BH_GIVEN_PACK_VOLTAGE_V * row.stride];
+    const float link_v = row.at[BH_GIVEN_LINK_VOLTAGE_V * row.stride];
+    const float sum_v = row.at[BH_GIVEN_CELL_VOLTAGE_SUM_V * row.stride];
+    const float mismatch_v = sense->cells_invalid > 0 ? 0.0F : fabsf(sum_v - pack_v);
+    const float link_pct = pack_v > LEAST_PACK_V ? 100.0F * link_v / pack_v : 0.0F;
+    put(row, BH_GIVEN_CELL_VOLTAGE_SPREAD_V, sense->cells.max - sense->cells.min);
+    put(row, BH_GIVEN_CELL_TEMP_SPREAD_K, sense->temps.max - sense->temps.min);
+    put(row, BH_GIVEN_VOLTAGE_MISMATCH_V, mismatch_v);
+    put(row, BH_GIVEN_LINK_OF_PACK_PCT, link_pct);
 }
 
 static void put_truth(const bh_truth *truth, bh_row row) {
@@ -93,6 +119,7 @@ static void put_output(const bh_sim *sim, bh_row row) {
     put(row, BH_OUTPUT_DIGITAL, sim->outputs.digital_out);
     put(row, BH_OUTPUT_BALANCING, sim->n_balancing);
     put(row, BH_OUTPUT_POWERED, sim->powered);
+    put(row, BH_OUTPUT_CAN_RESTART, sim->outputs.can_restart & 1U);
     put(row, BH_ENV_CHARGE_LIMIT_A, sim->heard.charge_limit_a);
     put(row, BH_ENV_DISCHARGE_LIMIT_A, sim->heard.discharge_limit_a);
     put(row, BH_ENV_BUS_LOAD, bh_bus_load(&sim->buses));
@@ -201,8 +228,8 @@ static bh_range range_of(const float *values, int64_t n) {
         widen(&range, 0, values[i]);
     }
     for (int lane = 1; lane < LANES; lane++) {
-        widen(&range, 0, range.least[lane]);
-        widen(&range, 0, range.greatest[lane]);
+        range.least[0] = range.least[lane] < range.least[0] ? range.least[lane] : range.least[0];
+        range.greatest[0] = range.greatest[lane] > range.greatest[0] ? range.greatest[lane] : range.greatest[0];
         range.unknown[0] |= range.unknown[lane];
     }
     return range;
@@ -232,6 +259,7 @@ void bh_record_row(const bh_sim *sim, bh_trace *trace) {
     const bh_row row = {trace->columns + at, trace->max_rows};
     trace->row_ns[at] = sim->now_ns;
     put_given(sim, row);
+    put_derived(&sim->sense, row);
     put_truth(sim->truth, row);
     put_output(sim, row);
     put_arrays(sim, trace, at);

@@ -83,6 +83,8 @@ int bh_plan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_faul
     if (n_events > 0) {
         memcpy(sim->events, events, (size_t)n_events * sizeof *events);
     }
+    bh_wire_plan(&sim->wire, &sim->buses, sim->now_ns);
+    bh_reading_remember(&sim->sense, &sim->faults);
     sim->n_events = n_events;
     sim->next_event = 0;
     return BH_OK;
@@ -94,6 +96,9 @@ static void start_tick(bh_sim *sim) {
     while (sim->next_event < sim->n_events && sim->events[sim->next_event].t_ns <= sim->now_ns) {
         happen(sim, &sim->events[sim->next_event++]);
     }
+    if (sim->wire.n > 0) {
+        bh_wire_tick(&sim->wire, &sim->buses, sim->now_ns);
+    }
     bh_restbus_send(&sim->restbus, &sim->buses, &sim->faults, sim->now_ns, sim->now_ns + sim->tick_ns,
                     sim->controls.plug);
     bh_faults_bend(&sim->faults, sim->plant, sim->now_ns, sim->tick);
@@ -104,14 +109,29 @@ static void start_tick(bh_sim *sim) {
     sim->tick++;
 }
 
+/* A frame with marks, or of a node that does not belong there: everyone hears that one. */
+static void deliver_marked(bh_sim *sim, const bh_slot *slot, uint64_t end_ns) {
+    fil_frame frame = slot->frame;
+    const int unheard = (frame.flags & (FIL_FRAME_ERROR | BH_FRAME_UNHEARD)) != 0;
+    frame.flags &= (uint8_t)~(BH_FRAME_UNHEARD | BH_FRAME_BENT);
+    if (slot->node != BH_NODE_DUT && sim->powered && !unheard && bh_bus_dut_hears(&sim->buses, frame.bus)) {
+        bh_controller_receive(sim, &frame);
+    }
+    if ((slot->node == BH_NODE_DUT || slot->node == BH_NODE_FOREIGN) && !unheard) {
+        bh_restbus_hear(&sim->restbus, &sim->heard, &frame, end_ns);
+    }
+}
+
 static void run_buses(bh_sim *sim) {
     uint64_t end_ns;
     const bh_slot *slot;
     while ((slot = bh_bus_next(&sim->buses, sim->now_ns, &end_ns)) != NULL) {
         bh_record_frame(sim->trace, slot, end_ns);
-        if (slot->node == BH_NODE_DUT) {
+        if (slot->frame.flags >= FIL_FRAME_ERROR || slot->node == BH_NODE_FOREIGN) {
+            deliver_marked(sim, slot, end_ns);
+        } else if (slot->node == BH_NODE_DUT) {
             bh_restbus_hear(&sim->restbus, &sim->heard, &slot->frame, end_ns);
-        } else if (sim->powered) {
+        } else if (sim->powered && bh_bus_dut_hears(&sim->buses, slot->frame.bus)) {
             bh_controller_receive(sim, &slot->frame);
         }
     }

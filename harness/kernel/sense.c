@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { LONGEST_DELAY_US = 1000000, MOST_HISTORY = 127 };
+
 #define UV_PER_V 1e6
 #define MDEGC_PER_DEGC 1e3
 
@@ -47,13 +49,25 @@ static void ideal_flags(const bh_sense *sense) {
     memset(given->cell_age_ms, 0, (size_t)sense->n_cells * sizeof *given->cell_age_ms);
 }
 
+static int64_t history_depth(uint32_t tick_us) {
+    const int64_t ticks = LONGEST_DELAY_US / (int64_t)tick_us;
+    return 1 + (ticks < MOST_HISTORY ? ticks : MOST_HISTORY);
+}
+
+uint64_t bh_sense_history_ns(uint32_t tick_us) {
+    return (uint64_t)(history_depth(tick_us) - 1) * tick_us * 1000U;
+}
+
 void bh_sense_create(bh_arena *arena, bh_sense *sense, const bh_config *config) {
     const size_t n_cells = (size_t)config->pack.n_cells;
     const size_t n_temps = (size_t)config->pack.n_temps;
+    const size_t value_bytes = padded(4 * n_cells) + padded(4 * n_temps) + padded(4 * BH_N_INPUTS);
     int32_t *temp_cell = bh_take(arena, n_temps * sizeof *temp_cell);
+    uint8_t *history = bh_take(arena, (size_t)history_depth(config->tick_us) * value_bytes);
     create_given(arena, &sense->given, n_cells, n_temps);
     create_given(arena, &sense->clean, n_cells, n_temps);
     create_given(arena, &sense->without, n_cells, n_temps);
+    bh_frozen_create(arena, &sense->frozen, n_cells);
     if (arena->base == NULL) {
         return;
     }
@@ -62,6 +76,10 @@ void bh_sense_create(bh_arena *arena, bh_sense *sense, const bh_config *config) 
     sense->n_cells = config->pack.n_cells;
     sense->n_temps = config->pack.n_temps;
     sense->block_bytes = block_bytes(n_cells, n_temps);
+    sense->value_bytes = value_bytes;
+    sense->tick_ns = (uint64_t)config->tick_us * 1000U;
+    sense->history = history;
+    sense->history_depth = history_depth(config->tick_us);
     ideal_flags(sense);
     sense->inputs.cell_uv = sense->given.cell_uv;
     sense->inputs.cell_flags = sense->given.cell_flags;
@@ -183,11 +201,20 @@ static void faulted_extremes(bh_sense *sense) {
 
 /* ---- one tick ------------------------------------------------------------------------------------------------ */
 
+/* The controller's own clock: what it has gained or lost stays with it. */
+static uint64_t clock_us(bh_sense *sense, double factor, uint64_t now_ns) {
+    const double error = factor - 1.0;
+    if (error < 0.0 || error > 0.0) {
+        sense->clock_lead_us += error * (double)sense->tick_ns * 1e-3;
+    }
+    return (uint64_t)((int64_t)(now_ns / 1000) + (int64_t)sense->clock_lead_us);
+}
+
 static void fill_inputs(bh_sense *sense, const bh_truth *truth, const bh_controls *controls, uint64_t now_ns) {
     fil_inputs *inputs = &sense->inputs;
     const int32_t *input = sense->given.input;
     const uint8_t *flags = sense->given.input_flags;
-    inputs->now_us = now_ns / 1000;
+    inputs->now_us = clock_us(sense, truth->clock_factor, now_ns);
     inputs->current_ma = input[BH_INPUT_CURRENT_MA];
     inputs->pack_mv = input[BH_INPUT_PACK_MV];
     inputs->link_mv = input[BH_INPUT_LINK_MV];
@@ -205,10 +232,20 @@ static void fill_inputs(bh_sense *sense, const bh_truth *truth, const bh_control
     inputs->insulation_flags = flags[BH_INPUT_INSULATION_OHM];
 }
 
+/* Readings of the last ticks, for faults that delay them. */
+static void keep_history(bh_sense *sense, int wanted) {
+    if (!wanted) {
+        sense->n_history = 0;
+        return;
+    }
+    const int64_t slot = sense->n_history++ % sense->history_depth;
+    memcpy(sense->history + (size_t)slot * sense->value_bytes, sense->given.block, sense->value_bytes);
+}
+
 void bh_sense_sample(bh_sense *sense, bh_faults *faults, const bh_truth *truth, const bh_controls *controls,
                      uint64_t now_ns, uint64_t tick) {
     bh_given *given = &sense->given;
-    bh_active_update(faults, &faults->given, BH_AT_SENSE_CELL_V, BH_AT_SENSE_AUX, now_ns);
+    bh_active_update(faults, &faults->given, BH_AT_SENSE_CELL_V, BH_N_GIVEN_POINTS - 1, now_ns);
     if (sense->faulted) {
         ideal_flags(sense);
     }
@@ -216,8 +253,8 @@ void bh_sense_sample(bh_sense *sense, bh_faults *faults, const bh_truth *truth, 
     sense->cell_uv_sum = sample_cells(given->cell_uv, truth->cell_v, sense->n_cells);
     sample_temps(given->temp_mdegc, truth->cell_degc, sense->temp_cell, sense->n_temps);
     sample_inputs(given->input, truth);
-    if (sense->faulted) {
-        bh_given_apply(sense, faults, now_ns, tick);
+    keep_history(sense, faults->n_delays > 0);
+    if (sense->faulted && bh_given_apply(sense, faults, now_ns, tick)) {
         faulted_extremes(sense);
     } else {
         ideal_extremes(sense, truth);
@@ -225,4 +262,5 @@ void bh_sense_sample(bh_sense *sense, bh_faults *faults, const bh_truth *truth, 
     sense->temps_invalid =
         extremes_of(&sense->temps, given->temp_mdegc, given->temp_flags, sense->n_temps, MDEGC_PER_DEGC);
     fill_inputs(sense, truth, controls, now_ns);
+    bh_frozen_step(&sense->frozen, &sense->inputs, sense->n_cells);
 }

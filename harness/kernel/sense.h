@@ -6,6 +6,7 @@
 #define BH_SENSE_H
 
 #include "faults.h"
+#include "frozen.h"
 #include "internal.h"
 
 /* Single inputs, kept as an array so that faults can treat them like the cells. */
@@ -45,11 +46,18 @@ typedef struct bh_sense {
     int32_t n_temps;
     const int32_t *temp_cell; /* [n_temps] */
     size_t block_bytes;
+    size_t value_bytes; /* of it: the readings, which come first */
+    uint64_t tick_ns;
+    uint8_t *history; /* [history_depth][value_bytes] readings before faults, while a fault delays one */
+    int64_t history_depth;
+    int64_t n_history; /* ticks kept since then */
     bh_given given;
     bh_given clean;   /* without faults; filled only while faults share an input */
     bh_given without; /* with some faults left out, to see what each of them does */
     fil_inputs inputs;
     uint8_t faulted; /* a fault on sensors acts: flags and ages may differ from the ideal */
+    bh_frozen frozen;
+    double clock_lead_us; /* how far the controller's clock is ahead */
     int64_t cell_uv_sum;
     bh_extremes cells; /* V */
     bh_extremes temps; /* degC */
@@ -65,7 +73,14 @@ void bh_sense_create(bh_arena *arena, bh_sense *sense, const bh_config *config);
 void bh_sense_sample(bh_sense *sense, bh_faults *faults, const bh_truth *truth, const bh_controls *controls,
                      uint64_t now_ns, uint64_t tick);
 
-/* given.c: put the active faults on what was sampled and note in reports which made a difference. */
-void bh_given_apply(bh_sense *sense, bh_faults *faults, uint64_t now_ns, uint64_t tick);
+/* Longest delay of a reading that can be kept. */
+uint64_t bh_sense_history_ns(uint32_t tick_us);
+
+/* reading.c: keep what is given now for the faults of a new plan that freeze a reading at it. */
+void bh_reading_remember(const bh_sense *sense, bh_faults *faults);
+
+/* given.c: put the active faults on what was sampled and note in reports which made a difference. Returns 1 when cells
+ * read something else. */
+int bh_given_apply(bh_sense *sense, bh_faults *faults, uint64_t now_ns, uint64_t tick);
 
 #endif

@@ -7,7 +7,12 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ALIGNMENT = 64, NS_PER_US = 1000, LEAST_FRAME_BITS = 44, LEAST_FD_NOMINAL_BITS = 26 };
+enum {
+    ALIGNMENT = 64,
+    NS_PER_US = 1000,
+    LEAST_FRAME_BITS = 33, /* destroyed in its length code */
+    LEAST_FD_NOMINAL_BITS = 26
+};
 
 /* Why the last configuration of this thread was refused. */
 static _Thread_local char config_error[BH_ERROR_TEXT];
@@ -125,6 +130,10 @@ static void set_up(bh_sim *sim, const bh_config *config) {
     sim->heard.limits_ns = UINT64_MAX;
     sim->max_events = config->max_events;
     sim->outputs.balancing = sim->balancing;
+    sim->buses.wire = &sim->wire;
+    sim->faults.messages = sim->restbus.messages;
+    sim->sense.inputs.can_state = sim->buses.dut_state;
+    sim->sense.inputs.n_buses = (uint8_t)config->bus.n_buses;
     sim->supply_min_v = config->pack.supply_min_v;
     sim->supply_on = 1;
     sim->frame_room = most_frames(&config->bus, config->tick_us);
@@ -143,6 +152,7 @@ static bh_sim *lay_out(bh_arena *arena, const bh_config *config, uint32_t nvm_si
     bh_faults_create(arena, &sim->faults, config);
     bh_restbus_create(arena, &sim->restbus, config);
     bh_bus_create(arena, &sim->buses, &config->bus, config->tick_us);
+    bh_wire_create(arena, &sim->wire, &sim->faults, config);
     sim->plant = bh_plant_create(arena, config);
     return placed;
 }
@@ -213,6 +223,19 @@ const char *bh_error(const bh_sim *sim) {
 
 uint64_t bh_error_address(const bh_sim *sim) {
     return sim->error_address;
+}
+
+int bh_node_status_of(const bh_sim *sim, int32_t bus, int32_t node, bh_node_status *status) {
+    if (bus < 0 || bus >= sim->buses.n || node < 0 || node >= BH_N_NODES) {
+        return -1;
+    }
+    const bh_can_node *can = &sim->buses.bus[bus].node[node];
+    *status = (bh_node_status){can->state, can->tec, can->rec, can->recovering, can->since_ns};
+    return 0;
+}
+
+double bh_bus_load_of(const bh_sim *sim, int32_t bus) {
+    return bus < 0 || bus >= sim->buses.n ? -1.0 : bh_bus_load_at(&sim->buses, bus);
 }
 
 uint64_t bh_frames_lost(const bh_sim *sim) {

@@ -4,7 +4,8 @@
  * [sim, sim + arena_used) is everything the kernel ever writes: state.c copies that range and the firmware's segments.
  *
  * Files: sim.c (layout, bh_create), run.c (the lock-step loop, events, power), sense.c, given.c (faults on what the
- * controller is given), faults.c (shapes), bend.c (faults on the truth), bus.c, bits.c (frame lengths), restbus.c,
+ * controller is given), faults.c (shapes), frame_check.c, bend.c (faults on the truth), bus.c and what bus.h names,
+ * bits.c (frame lengths), restbus.c, protect.c (counters and checksums),
  * field.c (numbers in payloads), row.c (trace), check.c (configuration), controller.c (calls of the firmware),
  * guard.c (hang and crash), state.c (firmware memory, checkpoints).
  */
@@ -18,6 +19,7 @@
 #include "restbus.h"
 #include "sense.h"
 #include "state.h"
+#include "wire.h"
 
 enum { BH_ERROR_TEXT = 384, BH_NVM_MAX = 1 << 20, BH_NVM_FLIPS = 8 };
 
@@ -29,6 +31,9 @@ typedef struct bh_nvm {
     int32_t n_flips;
     int32_t flip_at[BH_NVM_FLIPS]; /* byte offset, -1 = erase; applied at the next power-on */
     uint8_t flip_mask[BH_NVM_FLIPS];
+    uint64_t written; /* fingerprint of the image as the controller wrote it */
+    uint64_t read_ns; /* when a power-on handed it out */
+    uint8_t damaged;  /* and it was another then */
 } bh_nvm;
 
 struct bh_sim {
@@ -52,6 +57,7 @@ struct bh_sim {
     bh_faults faults;
     bh_restbus restbus;
     bh_buses buses;
+    bh_wire wire;
 
     bh_event *events; /* [max_events] */
     int32_t max_events;

@@ -18,11 +18,23 @@ from typing import Any, Protocol
 
 from harness.errors import FirmwareError, UsageError
 from harness.kernel.buffers import TraceBuffers
+from harness.kernel.bustypes import NodeState
 from harness.kernel.columns import COLUMNS, Column
 from harness.kernel.config import Event, Fault, FrameFlag, KernelConfig, Node
 from harness.kernel.structs import StructBuilder
 
-__all__ = ["COLUMNS", "Column", "FaultReport", "Frame", "RunStatus", "Simulation", "State", "Status", "TraceBuffers"]
+__all__ = [
+    "COLUMNS",
+    "Column",
+    "FaultReport",
+    "Frame",
+    "NodeStatus",
+    "RunStatus",
+    "Simulation",
+    "State",
+    "Status",
+    "TraceBuffers",
+]
 
 _ALIGNMENT = 64
 _NS_PER_S = 1_000_000_000
@@ -103,6 +115,19 @@ class Frame:
     flags: FrameFlag = FrameFlag.NONE
     bus: int = 0
     node: Node = Node.TESTER
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """How a node stands on a bus: error counters, and since when it is in its state. `recovering`: bus-off, and
+    counting 128 times 11 recessive bits.
+    """
+
+    state: NodeState
+    transmit_errors: int
+    receive_errors: int
+    recovering: bool
+    since_ns: int
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -192,6 +217,21 @@ class Simulation:
         """One for every planned fault, in the order of the plan."""
         rows = self._lib.bh_fault_reports(self._handle())
         return tuple(_report(rows[index]) for index in range(self._n_faults))
+
+    def node_status(self, node: Node, bus: int = 0) -> NodeStatus:
+        """How a node stands on a bus now. Raises UsageError when there is no such bus."""
+        row = self._ffi.new("bh_node_status *")
+        if self._lib.bh_node_status_of(self._handle(), bus, node, row) != Status.OK:
+            raise UsageError(f"there is no bus {bus}")
+        state = NodeState(row.state)
+        return NodeStatus(state, row.transmit_errors, row.receive_errors, bool(row.recovering), row.since_ns)
+
+    def bus_load(self, bus: int = 0) -> float:
+        """Share of time a bus was in use over the last 100 ms, 0..1. Raises UsageError when there is no such bus."""
+        load = float(self._lib.bh_bus_load_of(self._handle(), bus))
+        if load < 0.0:
+            raise UsageError(f"there is no bus {bus}")
+        return load
 
     def send(self, frame: Frame) -> None:
         """Queue one frame now. Raises UsageError when it is not a CAN frame or there is no room."""

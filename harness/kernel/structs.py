@@ -81,8 +81,11 @@ class StructBuilder:
 
 
 def _copy(target: Any, source: Any, what: str) -> None:
-    for name in source.__slots__:  # of a slotted dataclass: its fields, without asking dataclasses for every row
-        _set(target, name, getattr(source, name), what)
+    """Copy the fields of a slotted dataclass into fresh memory, which is zero: most fields of most rows are."""
+    for name in source.__slots__:
+        value = getattr(source, name)
+        if value:
+            _set(target, name, value, what)
 
 
 def _set(target: Any, name: str, value: Any, what: str = "config") -> None:

@@ -32,7 +32,7 @@ _DIGITS = 7
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """One line of the upper plot; `value` holds until the next point."""
+    """A quantity over time, in the plot or as a two-valued lane below it; `value` holds until the next point."""
 
     label: str
     t_s: NDArray[np.float64]
@@ -58,15 +58,6 @@ class Band:
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
-    """A two-valued signal drawn below the plot."""
-
-    label: str
-    t_s: NDArray[np.float64]
-    value: NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
 class Figure:
     """Everything one plot shows. Times in seconds of the scenario, values in `unit`."""
 
@@ -78,7 +69,7 @@ class Figure:
     curves: tuple[Curve, ...]
     lines: tuple[Line, ...]
     bands: tuple[Band, ...]
-    lanes: tuple[Lane, ...]
+    lanes: tuple[Curve, ...]
     mark_s: float | None
 
 
@@ -224,13 +215,13 @@ def _curves(*named: tuple[str, Series | None]) -> tuple[Curve, ...]:
     return tuple(Curve(label, *_thin(series)) for label, series in named if series is not None and len(series.t_s))
 
 
-def _lanes(requirement: Requirement, evidence: Evidence) -> tuple[Lane, ...]:
+def _lanes(requirement: Requirement, evidence: Evidence) -> tuple[Curve, ...]:
     wanted: list[tuple[str, Series | None]] = []
     if isinstance(requirement, Trip):
         wanted.append((requirement.flag, evidence.reported(requirement.flag)))
     names = ("contactor_positive", "contactor_negative", "contactor_precharge")
     wanted += [(f"{name} commanded", evidence.output(name)) for name in names]
-    return tuple(Lane(label, *_thin(series)) for label, series in wanted if series is not None and len(series.t_s))
+    return _curves(*wanted)
 
 
 def _thin(series: Series) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

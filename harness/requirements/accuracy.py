@@ -8,6 +8,9 @@ for the others. Margin: tolerance minus the largest such distance, in the unit o
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +20,8 @@ from harness.requirements.findings import Tally, conclude, margin_key, not_exerc
 from harness.requirements.intervals import ALWAYS, intersect, mask_at, shortened
 from harness.requirements.model import Accuracy
 from harness.requirements.record import Record
-from harness.requirements.windows import range_before, value_at
-from harness.verdict import Verdict
+from harness.requirements.windows import index_before, range_before, value_at
+from harness.verdict import Exercised, Outcome, Verdict
 
 Floats = NDArray[np.float64]
 
@@ -39,10 +42,36 @@ def judge_accuracy(requirement: Accuracy, record: Record) -> Verdict:
     return conclude(
         requirement,
         tally,
-        passed=f"{requirement.reported} followed in all {tally.must} messages",
+        passed=_passed(requirement, tally.must),
         in_band="",
         idle=f"no message with {requirement.reported} could be compared",
     )
+
+
+def quick_accuracy(requirement: Accuracy) -> Callable[[Record], Verdict | None]:
+    """A first look: the verdict where every message was near the present value all the time the controller was up."""
+    key = margin_key(requirement.reported)
+
+    def look(record: Record) -> Verdict | None:
+        if record.operational() is not ALWAYS or not all(throughout(record, item) for item in requirement.when):
+            return None
+        quantity = record.raw(requirement.side, requirement.quantity)
+        told = record.series("reported", requirement.reported)
+        if quantity is None or told is None or not len(quantity.t_s) or not len(told.t_s):
+            return None
+        left = _left_at_once(requirement, record, quantity, told)
+        worst = int(left.argmin())  # the first NaN if there is one
+        least = float(left[worst])
+        if not 0.0 <= least < math.inf:
+            return None
+        n, at_s = len(left), float(told.t_s[worst])
+        return Verdict(requirement.id, Outcome.PASS, Exercised(n), {key: least}, _passed(requirement, n), at_s)
+
+    return look
+
+
+def _passed(requirement: Accuracy, messages: int) -> str:
+    return f"{requirement.reported} followed in all {messages} messages"
 
 
 def _judged(requirement: Accuracy, record: Record, reported: Series) -> Series:
@@ -58,7 +87,7 @@ def _judged(requirement: Accuracy, record: Record, reported: Series) -> Series:
 
 
 def _compare(requirement: Accuracy, record: Record, quantity: Series, told: Series, tally: Tally) -> None:
-    left = _left_at_once(requirement, quantity, told)
+    left = _left_at_once(requirement, record, quantity, told)
     doubtful = np.flatnonzero(~(left >= 0.0))
     if len(doubtful):
         window_s = requirement.within_s + record.slack_s
@@ -74,8 +103,8 @@ def _compare(requirement: Accuracy, record: Record, quantity: Series, told: Seri
             tally.fail(float(told.t_s[worst]), _blame(requirement, quantity, told, worst))
 
 
-def _left_at_once(requirement: Accuracy, quantity: Series, told: Series) -> Floats:
-    present = value_at(quantity, told.t_s)
+def _left_at_once(requirement: Accuracy, record: Record, quantity: Series, told: Series) -> Floats:
+    present = value_at(quantity, told.t_s, index_before(record, quantity.t_s, told.t_s)).astype(np.float64)
     allowed = _tolerance(requirement, present)
     left: Floats = allowed - np.abs(told.value - present)
     return left

@@ -66,13 +66,27 @@ def causes_of(record: Record, requirement: Trip) -> Causes | None:
     return record.remember(("causes", id(requirement)), lambda: _causes(record, requirement))
 
 
+def near_runs(record: Record, requirement: Trip) -> Runs:
+    """When the quantity was past the limit or near it, `when` possibly held and the controller was up."""
+    return record.remember(("near", id(requirement)), lambda: _near_runs(record, requirement))
+
+
+def _near_runs(record: Record, requirement: Trip) -> Runs:
+    when = intersect(all_hold(record, requirement.when, sure=False), record.operational())
+    series = record.series(requirement.side, requirement.quantity) if when else None
+    if series is None:
+        return NEVER
+    return intersect(
+        when, _past(record, series, requirement, max(near_of(requirement), requirement.accuracy), sure=False)
+    )
+
+
 def _causes(record: Record, requirement: Trip) -> Causes | None:
     series = record.series(requirement.side, requirement.quantity)
     if series is None:
         return None
     possibly_when = all_hold(record, requirement.when, sure=False)
     possible = _past(record, series, requirement, requirement.accuracy, sure=False)
-    near = _past(record, series, requirement, max(near_of(requirement), requirement.accuracy), sure=False)
     # Dips no longer than the timing uncertainty cannot be told from none: the controller may have missed them.
     possible = bridged(_from_before(record, series, possible), record.slack_s - 2 * TIME_EPSILON_S)
     sure = intersect(_past(record, series, requirement, requirement.accuracy, sure=True), record.operational())
@@ -80,7 +94,7 @@ def _causes(record: Record, requirement: Trip) -> Causes | None:
         series=series,
         sure=intersect(sure, all_hold(record, requirement.when, sure=True)),
         possible=intersect(intersect(possible, possibly_when), record.powered()),
-        near=intersect(intersect(near, possibly_when), record.operational()),
+        near=near_runs(record, requirement),
     )
 
 
@@ -105,12 +119,14 @@ def _from_before(record: Record, series: Series, runs: Runs) -> Runs:
 def farthest_in(requirement: Trip, causes: Causes, run: Run) -> float:
     """The value farthest to the wrong side during a run; NaN when none is known."""
     t_s = causes.series.t_s
-    first, last = np.searchsorted(t_s, run.start_s, side="right") - 1, np.searchsorted(t_s, run.end_s, side="left")
-    values = causes.series.value[max(int(first), 0) : max(int(last), 1)]
-    values = values[~np.isnan(values)]
+    first, last = int(t_s.searchsorted(run.start_s, side="right")) - 1, int(t_s.searchsorted(run.end_s, side="left"))
+    values = causes.series.value[max(first, 0) : max(last, 1)]
     if not len(values):
         return math.nan
-    return float(values.max() if requirement.above is not None else values.min())
+    farthest = float(values.max() if requirement.above is not None else values.min())
+    if math.isnan(farthest):
+        farthest = float(np.fmax.reduce(values) if requirement.above is not None else np.fmin.reduce(values))
+    return farthest
 
 
 def explains(record: Record, requirement: Trip, causes: Causes, flag: FlagRun) -> bool:
@@ -121,6 +137,8 @@ def explains(record: Record, requirement: Trip, causes: Causes, flag: FlagRun) -
     windows = [(min(flag.start_s - latest_s, flag.start_s if flag.booted_s is None else flag.booted_s), flag.start_s)]
     if flag.power_off_s is not None:
         windows.append((flag.power_off_s - latest_s, flag.power_off_s))
+    if flag.silent_s is not None:  # what it confirmed while bus-off shows only afterwards
+        windows.append((flag.silent_s - latest_s, flag.start_s))
     return any(
         run.start_s + confirm_s <= min(seen_s, run.end_s) and since_s <= run.end_s
         for since_s, seen_s in windows

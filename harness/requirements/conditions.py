@@ -87,18 +87,28 @@ def throughout(record: Record, condition: Condition) -> bool:
 
 def holds(record: Record, condition: Condition, *, sure: bool) -> Runs:
     """The runs in which one condition surely or possibly holds."""
-    return record.remember((condition, sure), lambda: _holds(record, condition, sure=sure))
+    return record.remember((condition.key, sure), lambda: _holds(record, condition, sure=sure))
 
 
 def _holds(record: Record, condition: Condition, *, sure: bool) -> Runs:
     if sure and never(record, condition):
         return NEVER
+    if throughout(record, condition) and not record.interrupted(condition.side, condition.quantity):
+        return _all_of(record, condition, sure=sure)
     series = record.series(condition.side, condition.quantity)
     if series is None or not len(series.t_s):
         return NEVER if sure else ALWAYS
     with np.errstate(invalid="ignore"):
         runs = runs_where(series.t_s, mask(condition, series.value, sure=sure), record.end_s)
     return runs if sure else merged((Run(-math.inf, float(series.t_s[0])), *runs))
+
+
+def _all_of(record: Record, condition: Condition, *, sure: bool) -> Runs:
+    """The record of a quantity, for which a condition holds at every sample; possibly before it, too."""
+    series = record.raw(condition.side, condition.quantity)
+    assert series is not None  # a condition holds throughout something
+    begin_s, last_s = float(series.t_s[0]), float(series.t_s[-1])
+    return merged(((begin_s if sure else -math.inf, max(record.end_s, last_s)),))
 
 
 def all_hold(record: Record, conditions: tuple[Condition, ...], *, sure: bool) -> Runs:
@@ -112,7 +122,7 @@ def all_hold(record: Record, conditions: tuple[Condition, ...], *, sure: bool) -
 def missing(record: Record, conditions: tuple[Condition, ...]) -> str:
     """The first quantity of the conditions that was not recorded, "" when all were."""
     for condition in conditions:
-        if record.series(condition.side, condition.quantity) is None:
+        if not record.recorded(condition.side, condition.quantity):
             return f"{condition.quantity} ({condition.side})"
     return ""
 

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+EvidenceSide = Literal["given", "truth", "output", "reported"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,4 +79,16 @@ class Evidence(Protocol):
 
     def power_ons(self) -> NDArray[np.float64]:
         """Times at which the controller was switched on within the record (0 is included if it booted there)."""
+        ...
+
+
+class Summary(Protocol):
+    """What evidence may know besides about all samples of a quantity, without a look at them."""
+
+    def ranges(self, side: EvidenceSide) -> Mapping[str, tuple[float, float]]:
+        """Least and greatest value of quantities, to the bit; NaN when one is unknown or there is none."""
+        ...
+
+    def bounds(self, side: EvidenceSide, quantity: str) -> tuple[float, float] | None:
+        """Values that no sample lies beyond, where they are cheaper to tell than the extremes."""
         ...

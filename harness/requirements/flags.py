@@ -19,7 +19,8 @@ class FlagRun:
     `start_s` and `end_s` are the times of the first message that showed it set and of the first that showed it
     clear again (inf: still set at the end). `inherited`: it may stem from before the record. `power_off_s`: the
     controller lost power between the last message without and the first with the flag; `booted_s`: it came on again
-    between them. `over_power_cycle`: it did so between the last message with and the first without.
+    between them. `silent_s`: when its CAN went bus-off between them. `over_power_cycle`: power came on again between
+    the last message with and the first without.
     """
 
     start_s: float
@@ -27,6 +28,7 @@ class FlagRun:
     inherited: bool = False
     power_off_s: float | None = None
     booted_s: float | None = None
+    silent_s: float | None = None
     over_power_cycle: bool = False
 
     @property
@@ -41,7 +43,7 @@ def flag_runs(record: Record, flag: str, *, latched: bool) -> tuple[FlagRun, ...
 
 
 def _flag_runs(record: Record, flag: str, *, latched: bool) -> tuple[FlagRun, ...]:
-    series = record.series("reported", flag)
+    series = record.series("reported", flag) if record.ever_set(flag) else None
     if series is None:
         return ()
     keep = ~np.isnan(series.value) & mask_at(record.operational(), series.t_s)
@@ -51,6 +53,7 @@ def _flag_runs(record: Record, flag: str, *, latched: bool) -> tuple[FlagRun, ..
     flips = (np.flatnonzero(is_set[1:] != is_set[:-1]) + 1).tolist()
     edges = [0, *flips] if is_set[0] else flips
     offs = _power_offs(record)
+    silences = tuple(run.start_s for run in record.bus_off())
     runs = []
     for rise, fall in zip(edges[0::2], [*edges[1::2], None], strict=False):
         start_s = float(t_s[rise])
@@ -62,6 +65,7 @@ def _flag_runs(record: Record, flag: str, *, latched: bool) -> tuple[FlagRun, ..
                 inherited=not rise and (latched or not any(on_s <= start_s for on_s in record.power_ons())),
                 power_off_s=_last_between(offs, before_s, start_s),
                 booted_s=_last_between(record.power_ons(), before_s, start_s),
+                silent_s=_last_between(silences, before_s, start_s),
                 over_power_cycle=fall is not None
                 and _last_between(record.power_ons(), float(t_s[fall - 1]), float(t_s[fall])) is not None,
             )

@@ -37,8 +37,13 @@ ALWAYS: Runs = (Run(-math.inf, math.inf),)
 
 def runs_where(t_s: Times, mask: Mask, end_s: float) -> Runs:
     """The runs in which a sampled condition holds; sample i counts until sample i + 1, the last until `end_s`."""
-    if not np.count_nonzero(mask):
+    n = np.count_nonzero(mask)
+    if not n:
         return NEVER
+    bits = mask.tobytes()
+    first, beyond = bits.find(1), bits.rfind(1) + 1
+    if beyond - first == n:  # one run, as nearly always
+        return merged(((float(t_s[first]), float(t_s[beyond]) if beyond < len(bits) else max(end_s, float(t_s[-1]))),))
     flips = (mask[1:] != mask[:-1]).nonzero()[0] + 1
     bounds = t_s[flips].tolist()
     if mask[0]:
@@ -63,10 +68,10 @@ def merged(pairs: Iterable[tuple[float, float]]) -> Runs:
 
 def intersect(first: Runs, second: Runs) -> Runs:
     """The runs in which both hold."""
-    if first == ALWAYS:
-        return second
-    if second == ALWAYS:
+    if not first or second == ALWAYS:
         return first
+    if not second or first == ALWAYS:
+        return second
     both: list[Run] = []
     i = j = 0
     while i < len(first) and j < len(second):

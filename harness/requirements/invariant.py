@@ -13,13 +13,13 @@ from collections.abc import Callable
 
 import numpy as np
 
-from harness.requirements.conditions import all_hold, describe, expected, holds, missing, never
+from harness.requirements.conditions import all_hold, describe, expected, holds, missing, never, throughout
 from harness.requirements.findings import Tally, conclude, margin_key, not_exercised, with_unit
 from harness.requirements.intervals import ALWAYS, Run, complement, covers, intersect, run_at, shortened
 from harness.requirements.model import Invariant
 from harness.requirements.record import Record
 from harness.requirements.windows import range_before, value_at
-from harness.verdict import Verdict
+from harness.verdict import Exercised, Outcome, Verdict
 
 
 def judge_invariant(requirement: Invariant, record: Record) -> Verdict:
@@ -49,22 +49,42 @@ def judge_invariant(requirement: Invariant, record: Record) -> Verdict:
     return conclude(
         requirement,
         tally,
-        passed=f"{describe(requirement.always)} held all {tally.must} times with {conditions}",
+        passed=_passed(requirement, tally.must),
         in_band=f"with {conditions} it was unsure whether {describe(requirement.always)} held",
         idle=_idle(requirement),
     )
 
 
 def quick_invariant(requirement: Invariant) -> Callable[[Record], Verdict | None]:
-    """A first look: the verdict where a condition of `when` never held, None otherwise."""
+    """A first look: the verdict where a condition of `when` never held, or all of it and `always` at every sample."""
     idle = not_exercised(requirement, _idle(requirement))
+    when, always = requirement.when, requirement.always
+    passed = _passed(requirement, 1)
 
     def look(record: Record) -> Verdict | None:
-        if not any(never(record, condition) for condition in requirement.when):
-            return None
-        return None if missing(record, (*requirement.when, requirement.always)) else idle
+        if any(never(record, condition) for condition in when):
+            return None if missing(record, (*when, always)) else idle
+        kept = expected(always) is not None and all(throughout(record, condition) for condition in (*when, always))
+        return _kept_throughout(requirement, record, passed) if kept and record.operational() is ALWAYS else None
 
     return look
+
+
+def _kept_throughout(requirement: Invariant, record: Record, passed: str) -> Verdict | None:
+    """The verdict where `when` and `always` held at every sample; None for a record that is too short."""
+    run = all_hold(record, requirement.when, sure=True)[0]
+    kept = holds(record, requirement.always, sure=True)[0]
+    judged_s = max(run.start_s + (requirement.within_s + record.slack_s), kept.start_s)
+    if not judged_s < min(run.end_s - record.slack_s, record.end_s):
+        return None
+    margin = {}
+    if requirement.within_s and math.isfinite(run.start_s):
+        margin["ms"] = 1e3 * (judged_s - run.start_s)
+    return Verdict(requirement.id, Outcome.PASS, Exercised(1), margin, passed, run.start_s)
+
+
+def _passed(requirement: Invariant, times: int) -> str:
+    return f"{describe(requirement.always)} held all {times} times with {_conditions(requirement)}"
 
 
 def _conditions(requirement: Invariant) -> str:

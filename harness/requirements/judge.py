@@ -14,8 +14,10 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from functools import lru_cache
 
-from harness.requirements.accuracy import judge_accuracy
-from harness.requirements.cycle import judge_cycle
+import numpy as np
+
+from harness.requirements.accuracy import judge_accuracy, quick_accuracy
+from harness.requirements.cycle import judge_cycle, quick_cycle
 from harness.requirements.evidence import Evidence
 from harness.requirements.goal import judge_goal, quick_goal
 from harness.requirements.invariant import judge_invariant, quick_invariant
@@ -37,7 +39,8 @@ def judge(requirement: Requirement, evidence: Evidence, others: Many[Requirement
     """
     known = others if any(other is requirement for other in others) else (requirement, *others)
     record = Record(evidence)
-    return quick_look(requirement)(record) or full_judge(requirement, record, group_of(requirement, known))
+    with np.errstate(invalid="ignore", over="ignore"):  # unknown values are NaN
+        return quick_look(requirement)(record) or full_judge(requirement, record, group_of(requirement, known))
 
 
 def judge_all(requirements: Many[Requirement], evidence: Evidence) -> tuple[Verdict, ...]:
@@ -47,7 +50,8 @@ def judge_all(requirements: Many[Requirement], evidence: Evidence) -> tuple[Verd
     """
     plan = _plan(_Identity(requirements)) if isinstance(requirements, tuple) else _looks(requirements)
     record = Record(evidence)
-    return tuple([look(record) or full_judge(requirement, record, group) for requirement, look, group in plan])
+    with np.errstate(invalid="ignore", over="ignore"):  # unknown values are NaN
+        return tuple([look(record) or full_judge(requirement, record, group) for requirement, look, group in plan])
 
 
 def group_of(requirement: Requirement, known: Many[Requirement]) -> tuple[Trip, ...]:
@@ -83,18 +87,16 @@ def quick_look(requirement: Requirement) -> _Look:
             return quick_trip(requirement)
         case Limit():
             return quick_limit(requirement)
+        case Accuracy():
+            return quick_accuracy(requirement)
+        case Cycle():
+            return quick_cycle(requirement)
         case Sequence():
             return quick_sequence(requirement)
         case Invariant():
             return quick_invariant(requirement)
         case Goal():
             return quick_goal(requirement)
-        case _:
-            return _nothing
-
-
-def _nothing(_: Record) -> Verdict | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)

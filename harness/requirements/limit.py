@@ -99,9 +99,10 @@ def most_generous(requirement: Limit, value: Floats) -> Floats:
     """The highest value the curve takes over quantity +- accuracy; inf for an unknown quantity."""
     reach = requirement.accuracy
     highest = np.maximum(curve_at(requirement, value - reach), curve_at(requirement, value + reach))
-    for point in requirement.curve:
+    for point in requirement.curve if reach else ():
         inside = np.abs(value - point.at) <= reach
-        highest = np.where(inside, np.maximum(highest, point.limit), highest)
+        if np.count_nonzero(inside):
+            highest = np.where(inside, np.maximum(highest, point.limit), highest)
     return np.where(np.isnan(value), np.inf, highest)
 
 

@@ -12,8 +12,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.requirements.evidence import Evidence, Series
-from harness.requirements.intervals import ALWAYS, Run, Runs, complement, intersect, merged, runs_where
+from harness.requirements.evidence import Evidence, Series, Summary
+from harness.requirements.intervals import ALWAYS, NEVER, Run, Runs, complement, intersect, merged, runs_where
 from harness.requirements.model import Side
 
 Found = TypeVar("Found")
@@ -22,21 +22,23 @@ Found = TypeVar("Found")
 TIME_EPSILON_S = 1e-6
 FLAG_SET = 0.5  # halfway between clear and set
 _NAN = float("nan")
+_BUS_OFF = 2.0  # of the quantity can_state
 
 
 class Record:
     """Evidence with a memory. `slack_s` is what every window is widened by: the timing uncertainty."""
 
-    __slots__ = ("_extremes", "_flags", "_memory", "_raw", "_series", "end_s", "evidence", "slack_s")
+    __slots__ = ("_memory", "_ranges", "_raw", "_series", "_summary", "_up", "end_s", "evidence", "slack_s")
 
     def __init__(self, evidence: Evidence) -> None:
         self.evidence = evidence
+        self._summary: Summary | None = evidence if hasattr(evidence, "bounds") else None  # type: ignore[assignment] # it has
+        self._up: Runs | None = None
         self.end_s = float(evidence.duration_s)
         self.slack_s = float(evidence.timing_s) + TIME_EPSILON_S
         self._raw: dict[tuple[Side, str], Series | None] = {}
         self._series: dict[tuple[Side, str], Series | None] = {}
-        self._extremes: dict[tuple[Side, str], tuple[float, float]] = {}
-        self._flags: dict[str, bool | None] = {}
+        self._ranges: dict[Side, dict[str, tuple[float, float]]] = {}
         self._memory: dict[Hashable, Any] = {}
 
     def remember(self, key: Hashable, work: Callable[[], Found]) -> Found:
@@ -66,26 +68,58 @@ class Record:
 
     def extremes(self, side: Side, quantity: str) -> tuple[float, float]:
         """Least and greatest value of the whole record, NaN when any is unknown or there is none."""
-        key = (side, quantity)
-        found = self._extremes.get(key)
+        found = self.ranges(side).get(quantity)
         if found is None:
-            found = self._extremes[key] = _extremes_of(self.raw(side, quantity))
+            found = self._ranges[side][quantity] = _extremes_of(self.raw(side, quantity))
         return found
+
+    def ranges(self, side: Side) -> dict[str, tuple[float, float]]:
+        """The extremes of a side as far as they are known by now."""
+        found = self._ranges.get(side)
+        if found is None:
+            found = self._ranges[side] = {} if self._summary is None else dict(self._summary.ranges(side))
+        return found
+
+    def bounds(self, side: Side, quantity: str) -> tuple[float, float]:
+        """Values that no sample of the whole record lies beyond; as `extremes` where that costs nothing less."""
+        if self._summary is not None and quantity not in self.ranges(side):
+            told = self._summary.bounds(side, quantity)
+            if told is not None:
+                return told
+        return self.extremes(side, quantity)
+
+    def recorded(self, side: Side, quantity: str) -> bool:
+        """Whether there is a series of a quantity, if only an empty one."""
+        told = self.ranges(side).get(quantity)
+        known = told is not None and told[0] == told[0]
+        return known or self.raw(side, quantity) is not None
+
+    def interrupted(self, side: Side, quantity: str) -> bool:
+        """Whether unknown values stand in the series at power cuts, which the extremes do not count."""
+        if not self._interruptions():
+            return False
+        return side == "reported" or (side == "output" and self.evidence.output(quantity) is None)
 
     def ever_set(self, flag: str) -> bool | None:
         """Whether a flag was reported set at any time; None when it is not reported at all."""
-        if flag not in self._flags:
-            series = self.raw("reported", flag)
-            self._flags[flag] = None if series is None else _any_set(series.value)
-        return self._flags[flag]
+        greatest = self.extremes("reported", flag)[1]
+        if greatest == greatest:  # noqa: PLR0124 - NaN is not itself
+            return greatest > FLAG_SET
+        return self.remember(("set", flag), lambda: self._any_set(flag))
 
     def powered(self) -> Runs:
         """When the controller had power; always, where the rig does not record it."""
         return self.remember("powered", self._powered)
 
     def operational(self) -> Runs:
-        """When the controller had power and its boot time was over."""
-        return self.remember("operational", self._operational)
+        """When the controller had power, its boot time was over and it was not bus-off."""
+        if self._up is None:
+            self._up = self._operational()
+        return self._up
+
+    def bus_off(self) -> Runs:
+        """When the controller's CAN was bus-off: it can tell nothing. Never, where that is not recorded."""
+        return self.remember("bus_off", self._bus_off)
 
     def power_ons(self) -> tuple[float, ...]:
         """Every moment at which power came on within the record, rising."""
@@ -95,14 +129,17 @@ class Record:
         """Every moment at which a reset of latched faults was requested."""
         return self.remember("resets", lambda: tuple(np.sort(self.evidence.resets()).tolist()))
 
+    def _any_set(self, flag: str) -> bool | None:
+        series = self.raw("reported", flag)
+        return None if series is None else bool(np.count_nonzero(series.value > FLAG_SET))
+
     def _read(self, side: Side, quantity: str) -> Series | None:
         found = self.raw(side, quantity)
         if found is None:
             return None
         value = np.asarray(found.value, dtype=np.float64)
         t_s = np.asarray(found.t_s, dtype=np.float64)
-        told = side == "reported" or (side == "output" and self.evidence.output(quantity) is None)
-        if told and self._interruptions():
+        if self.interrupted(side, quantity):
             return _interrupted(t_s, value, self._interruptions())
         return Series(t_s, value)
 
@@ -115,6 +152,8 @@ class Record:
         )
 
     def _powered(self) -> Runs:
+        if self.extremes("output", "powered")[0] > 0.0:
+            return ALWAYS
         series = self.evidence.output("powered")
         if series is None or not len(series.t_s) or np.count_nonzero(series.value) == len(series.value):
             return ALWAYS
@@ -132,10 +171,19 @@ class Record:
 
     def _operational(self) -> Runs:
         boots = self.power_ons()
+        up = self.powered()
+        if self.bus_off():
+            up = intersect(up, complement(self.bus_off()))
         if not boots:
-            return self.powered()
+            return up
         boot_s = float(self.evidence.boot_s)
-        return intersect(self.powered(), complement(merged(Run(start_s, start_s + boot_s) for start_s in boots)))
+        return intersect(up, complement(merged(Run(start_s, start_s + boot_s) for start_s in boots)))
+
+    def _bus_off(self) -> Runs:
+        if not self.extremes("given", "can_state")[1] >= _BUS_OFF:
+            return NEVER
+        series = self.series("given", "can_state")
+        return NEVER if series is None else runs_where(series.t_s, series.value >= _BUS_OFF, self.end_s)
 
 
 def _extremes_of(series: Series | None) -> tuple[float, float]:
@@ -144,10 +192,6 @@ def _extremes_of(series: Series | None) -> tuple[float, float]:
     # argmin and argmax return the first NaN if there is one, and cost half of min and max.
     value = series.value
     return (float(value[value.argmin()]), float(value[value.argmax()]))
-
-
-def _any_set(value: NDArray[Any]) -> bool:
-    return bool(np.count_nonzero(value)) and bool(np.count_nonzero(value > FLAG_SET))
 
 
 def _interrupted(t_s: NDArray[np.float64], value: NDArray[np.float64], at_s: tuple[float, ...]) -> Series:

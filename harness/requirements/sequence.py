@@ -46,11 +46,11 @@ def quick_sequence(requirement: Sequence) -> Callable[[Record], Verdict | None]:
     idle = not_exercised(requirement, f"'{describe(requirement.event)}' did not begin")
 
     def look(record: Record) -> Verdict | None:
-        # Of several power cycles each may begin the event anew without a change of the values seen.
-        if record.power_ons() or missing(record, (requirement.event, *requirement.requires)):
-            return None
         event = requirement.event
-        return idle if never(record, event) or throughout(record, event) else None
+        if not never(record, event) and not throughout(record, event):
+            return None
+        # Of several power cycles each may begin the event anew without a change of the values seen.
+        return None if record.power_ons() or missing(record, (event, *requirement.requires)) else idle
 
     return look
 

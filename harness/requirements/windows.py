@@ -7,15 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.requirements.evidence import Series
+from harness.requirements.record import Record
 
 Floats = NDArray[np.float64]
 
 
-def value_at(series: Series, t_s: Floats) -> Floats:
-    """The value that holds at each time; NaN before the first sample."""
+def index_before(record: Record, samples_s: Floats, t_s: Floats) -> NDArray[np.intp]:
+    """For each time the last sample at or before it, -1 where there is none; the same times are looked up once."""
+
+    def look_up() -> tuple[Floats, Floats, NDArray[np.intp]]:
+        return samples_s, t_s, np.searchsorted(samples_s, t_s, side="right") - 1
+
+    # By identity: the arrays are kept with the result, so that no other can come by their numbers.
+    return record.remember(("index", id(samples_s), id(t_s)), look_up)[2]
+
+
+def value_at(series: Series, t_s: Floats, index: NDArray[np.intp] | None = None) -> Floats:
+    """The value that holds at each time; NaN before the first sample. `index` as from `index_before`, if known."""
     if not len(series.t_s):
         return np.full(len(t_s), np.nan)
-    index = np.searchsorted(series.t_s, t_s, side="right") - 1
+    if index is None:
+        index = np.searchsorted(series.t_s, t_s, side="right") - 1
     found: Floats = series.value[np.maximum(index, 0)]
     return np.where(index < 0, np.nan, found) if len(index) and index[0] < 0 else found
 

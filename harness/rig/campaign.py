@@ -28,7 +28,6 @@ from harness.search.corpus import load_corpus, save_failure
 from harness.search.coverage import Coverage, FaultSpace, aims_at
 from harness.search.moves import space
 from harness.search.runner import Case, FailureKey, Reproduces, failing
-from harness.search.sequences import generate
 from harness.search.shrink import shrink
 from harness.search.statistics import FailureRate
 from harness.verdict import Outcome, Verdict, overall
@@ -151,8 +150,8 @@ class _Run:
         """All phases, then the failures made small; what is finished when interrupted."""
         interrupted = False
         try:
-            for phase, total, scenarios in self._phases():
-                self._play(phase, total, scenarios)
+            for phase, total, batches in self._phases():
+                self._play(phase, total, batches)
             self._search()
             self._shrink_failures()
         except KeyboardInterrupt:
@@ -175,17 +174,17 @@ class _Run:
             rate=FailureRate(self._generated, self._generated_failed),
         )
 
-    def _phases(self) -> Iterator[tuple[str, int, Iterable[Scenario]]]:
+    def _phases(self) -> Iterator[tuple[str, int, Iterable[Batch]]]:
         if self._budget.corpus:
             corpus = self._corpus()
-            yield "corpus", len(corpus), corpus
+            yield "corpus", len(corpus), self._pool.sums(corpus)
         if self._budget.grids:
             scenarios = grids(self._rig.requirements, self._bounds, rig=self._reference)
-            yield "boundaries", len(scenarios), scenarios
+            yield "boundaries", len(scenarios), self._pool.sums(scenarios)
         count = self._budget.generated
         if count:
             aims = aims_at(self._coverage.space, self._coverage.empty(), self._budget.seed)
-            yield GENERATED, count, generate(self._searched, self._budget.seed, count, aims=aims)
+            yield GENERATED, count, self._pool.generate(self._searched, self._budget.seed, count, aims=aims)
 
     def _corpus(self) -> list[Scenario]:
         """Kept scenarios that this rig can play, wherever they were found."""
@@ -199,10 +198,10 @@ class _Run:
             if not scenario_problems(scenario, self._bounds)
         ]
 
-    def _play(self, phase: str, total: int, scenarios: Iterable[Scenario]) -> None:
+    def _play(self, phase: str, total: int, batches: Iterable[Batch]) -> None:
         done = 0
         self._report(phase, done, total)
-        for batch in self._pool.sums(scenarios):
+        for batch in batches:
             batch.join_into(self._tally)
             self._keep(phase, batch.lines)
             self._count(phase, batch)
@@ -211,11 +210,10 @@ class _Run:
 
     def _count(self, phase: str, batch: Batch) -> None:
         """Coverage of all scenarios; only the generated ones are a random sample."""
-        for scenario, line in zip(batch.scenarios, batch.lines, strict=True):
-            self._coverage.add(scenario, line.get("fired", ()))
-            if phase == GENERATED:
-                self._generated += 1
-                self._generated_failed += line["outcome"] in ("FAIL", "ERROR")
+        self._coverage.add_bins(batch.bins)
+        if phase == GENERATED:
+            self._generated += len(batch.lines)
+            self._generated_failed += sum(line["outcome"] in ("FAIL", "ERROR") for line in batch.lines)
 
     def _keep(self, phase: str, lines: Iterable[Mapping[str, Any]]) -> None:
         if self._run_dir is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.canbus.product import Location, RestbusMessage
-from harness.faults.check import Bounds, BusMessage
+from harness.faults.check import Bounds
 from harness.kernel.config import (
     BusConfig,
     EnvironmentConfig,
@@ -21,7 +21,9 @@ from harness.kernel.config import (
     PackConfig,
     Value,
 )
+from harness.rig.bus import dut_messages, restbus_messages
 from harness.rig.cycle import load_profile
+from harness.rig.protection import protection
 
 if TYPE_CHECKING:
     from harness.rig.file import Rig
@@ -35,8 +37,13 @@ _NODES = {"vehicle": Node.VEHICLE, "charger": Node.CHARGER, "tester": Node.TESTE
 def bounds_of(rig: Rig) -> Bounds:
     """What of the rig bounds the parameters of faults."""
     file = rig.file
-    messages = tuple(BusMessage(message.name, message.node) for message in rig.profile.restbus)
-    return Bounds(file.cells.series, file.pack.temperature_sensors, messages, module_cells=file.cells.module)
+    return Bounds(
+        n_cells=file.cells.series,
+        n_temps=file.pack.temperature_sensors,
+        messages=restbus_messages(rig.profile),
+        dut_messages=dut_messages(rig.profile),
+        module_cells=file.cells.module,
+    )
 
 
 def sensor_cells(n_cells: int, n_temps: int) -> NDArray[np.int32]:
@@ -121,7 +128,6 @@ def _environment(rig: Rig) -> EnvironmentConfig:
 
 
 def _message(message: RestbusMessage) -> Message:
-    checksum = message.checksum
     return Message(
         id=message.id,
         flags=FrameFlag.EXTENDED if message.extended else FrameFlag(0),
@@ -135,11 +141,8 @@ def _message(message: RestbusMessage) -> Message:
         counter_length=message.counter_length,
         counter_max=message.counter_max,
         crc_byte=message.crc_byte,
-        crc_polynomial=checksum.polynomial if checksum else 0,
-        crc_initial=checksum.initial if checksum else 0,
-        crc_final_xor=checksum.final_xor if checksum else 0,
-        crc_data_id=(checksum.data_id or 0) if checksum else 0,
         requires_plug=message.requires_plug,
+        **protection(message.checksum),
     )
 
 

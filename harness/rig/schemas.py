@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""JSON Schemas of the file kinds, for editors."""
+"""JSON Schemas of the file kinds, for editors, and of the catalogue `bms-harness faults --json` prints."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from harness.canbus import profile_file
+from harness.faults.schema import catalogue_schema
 from harness.requirements.load import requirement_schema
 from harness.rig.cellfile import CellFile
 from harness.rig.cycle import Cycle
@@ -22,6 +23,7 @@ _SCHEMAS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
     "cell": CellFile.model_json_schema,
     "cycle": Cycle.model_json_schema,
     "defects": DefectFile.model_json_schema,
+    "faults": catalogue_schema,
 }
 
 

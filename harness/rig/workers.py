@@ -9,7 +9,7 @@ last line it wrote; it is replaced and the others go on.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Self, TypeVar
@@ -18,12 +18,14 @@ from harness.clock import NS_PER_S, WallClock
 from harness.errors import FirmwareError
 from harness.rig.file import Rig
 from harness.rig.flow import Flow
-from harness.rig.jobs import Batch, BatchJob, Job, ScenarioJob
+from harness.rig.jobs import Batch, BatchJob, Generated, GeneratedJob, Job, ScenarioJob
 from harness.rig.process import Worker, WorkerOptions
 from harness.rig.session import Run, Session, build_libraries
 from harness.rig.surveys import Sighting, SurveyJob
 from harness.scenario import Scenario
+from harness.search.moves import Aim, Space
 from harness.search.runner import Case
+from harness.search.sequences import aim_of
 
 BATCH = 16  # scenarios summed up by a worker before it answers
 LIMIT_S = 60.0
@@ -99,6 +101,17 @@ class Pool:
         Raises as `map` does.
         """
         return self._stream(SurveyJob(batch) for batch in _batches(scenarios))
+
+    def generate(self, searched: Space, seed: int, n: int, *, aims: Sequence[Aim] = ()) -> Iterator[Batch]:
+        """The sums over the first `n` scenarios of `search.sequences.generate`, a few each, in their order.
+
+        The workers generate what they play: `searched` must be the space of this rig. Raises as `map` does.
+        """
+        ranges = (range(first, min(first + BATCH, n)) for first in range(0, n, BATCH))
+        made = (
+            Generated(searched, seed, numbers, tuple(aim_of(aims, number) for number in numbers)) for numbers in ranges
+        )
+        return self._stream(GeneratedJob(scenarios) for scenarios in made)
 
     def _stream(self, jobs: Iterator[Job[Answer]]) -> Iterator[Answer]:
         flow = Flow(self, jobs)

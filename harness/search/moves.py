@@ -16,7 +16,7 @@ from harness.faults.check import Bounds, Value
 from harness.requirements.model import Goal, Requirement, Trip
 from harness.scenario import Action, Command, CommandAction, FaultAction, Scenario, Start, begin
 from harness.search.places import places
-from harness.search.samples import HAZARDS, SAMPLES
+from harness.search.samples import HAZARDS, samples_of
 from harness.search.stimuli import Recipe, limit_of, outward, recipes_for
 
 MAX_ACTIONS = 6
@@ -45,6 +45,13 @@ class Pick(NamedTuple):
     duration: int
     gap: int
     shape: int
+
+
+class Aim(NamedTuple):
+    """What a sequence is to begin with: a start state and the first picks."""
+
+    start: Start
+    picks: tuple[Pick, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +98,7 @@ def space(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> S
         limits.append(tuple(move for move in moves if _survivable(move, goals)))
     kinds: list[tuple[Move, ...]] = []
     for kind in CATALOGUE:
-        samples = [_expand(sample, bounds) for sample in SAMPLES.get(kind.kind, ())]
+        samples = [_expand(sample, bounds) for sample in samples_of(kind)]
         moves = [_move(kind.kind, sample, _PLAIN_DURATIONS) for group in samples for sample in group]
         kinds.append(tuple(move for move in moves if _survivable(move, goals) and _sends(move, bounds)))
     commands = [tuple(Move(name, keys, command=True) for name, keys in group) for group in _COMMANDS]
@@ -172,7 +179,8 @@ def _durations(trip: Trip, lag_s: float) -> tuple[float | None, ...]:
 
 def _move(name: str, parameters: Mapping[str, Value], durations: tuple[float | None, ...]) -> Move:
     kind = kind_named(name)
-    shapes = tuple(shape for shape in SHAPES if shape in shapes_of(kind)) if "shape" not in parameters else ()
+    taken = shapes_of(kind) if "shape" not in parameters else ()
+    shapes = tuple(shape for shape in SHAPES if shape in taken) if len(taken) > 1 else ()  # one: there is no choice
     return Move(name, parameters, durations, shapes or ("step",), lies=bool(kind.masks), hazard=name in HAZARDS)
 
 
@@ -197,5 +205,5 @@ def _survivable(move: Move, goals: Sequence[Goal]) -> bool:
 
 def _sends(move: Move, bounds: Bounds) -> bool:
     """Whether the rig has the message or node a move names."""
-    name = move.parameters.get("message")
-    return name is None or bool(bounds.message_indices(str(name)))
+    named = [item.name for item in kind_named(move.name).parameters if item.role == "message"]
+    return all(bounds.sends(name, str(move.parameters[name])) for name in named if name in move.parameters)

@@ -106,6 +106,22 @@ def _drive_request() -> tuple[Action, ...]:
     return (CommandAction(at_s=0.6, do="drive"),)
 
 
+def _pulsed_load(power_w: float) -> tuple[Action, ...]:
+    """A load that comes and goes twice a second: what stands still meanwhile is frozen."""
+    pulses = begin(0.0, "load-power", power_w=power_w, shape="intermittent", period_s=1.0, duty=0.5)
+    return (*_rest(), pulses)
+
+
+def _power_cycle() -> tuple[Action, ...]:
+    return (CommandAction(at_s=1.0, do="power-cycle", off_s=0.5),)
+
+
+def _frozen(fault: str, power_w: float, **fixed: Value) -> Recipe:
+    return Recipe(fault, fixed=fixed, prepare=_pulsed_load(power_w), lag_s=0.3, extra_s=0.5, at_s=0.75)
+
+
+_SWING_W = 80_000.0  # about 130 A of a 614 V pack
+_SAG_W = 200_000.0  # about 20 V
 _NTC = (-44.0, 124.0)  # beyond, a conversion table ends and the reading is no temperature
 _RISE_S = 20.0
 _CONTROLLER_ON_V = (10.0, 60.0)  # below, the controller may be off
@@ -197,6 +213,15 @@ _ON_OFF: Mapping[str, tuple[Recipe, ...]] = {
         Recipe("temp-sensor-short", fixed={"sensor": _PLACE_MIDDLE}),
     ),
     "current_valid": (Recipe("current-sensor-invalid"),),
+    "cell_frozen_a": (
+        _frozen("cell-sensor-stuck", _SWING_W, cell=_PLACE_MIDDLE),
+        _frozen("cell-voltage", _SWING_W, cell=1, voltage_v=LEVEL_CELL_V),
+    ),
+    "pack_voltage_frozen_a": (_frozen("pack-voltage-sensor-stuck", _SWING_W),),
+    "link_voltage_frozen_a": (_frozen("link-voltage-sensor-stuck", _SWING_W),),
+    "current_frozen_v": (_frozen("current-sensor-stuck", _SAG_W),),
+    "can_recovered": (Recipe("bus-off", lag_s=0.2, extra_s=0.5),),
+    "nvm_damaged": (Recipe("nvm-corrupted", fixed={"byte": 12}, prepare=_power_cycle(), extra_s=2.0, at_s=1.4),),
     "hvil_closed": (Recipe("hvil-open"),),
     "crash": (Recipe("crash"),),
     "vehicle_message_age_s": (Recipe("message-lost", fixed={"message": "vehicle"}),),

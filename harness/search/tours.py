@@ -23,7 +23,16 @@ _SOC_POINTS = (2.0, 8.0, 12.0, 30.0, 70.0, 90.0, 94.0, 97.0, 99.0)
 
 def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> list[Scenario]:
     """The tours of a rig; a curve of every limit requirement among them."""
-    parts = (_operation(), _contactors(), _charging(), _vehicle(), _plant(bounds), _curves(requirements))
+    parts = (
+        _operation(),
+        _contactors(),
+        _charging(),
+        _vehicle(),
+        _controller(),
+        _bus(),
+        _plant(bounds),
+        _curves(requirements),
+    )
     return [
         Scenario(rig=rig, title=title, start=start, duration_s=duration_s, action=tuple(actions))
         for part in parts
@@ -122,6 +131,62 @@ def _vehicle() -> Iterator[_Tour]:
         yield f"the charge is counted until {title}", "drive", for_s, (action,)
     yield "vehicle messages late", "drive", 5.0, (begin(0.5, "message-late", message="vehicle", delay_s=0.05),)
     yield "charger messages late", "charge", 6.0, (begin(0.5, "message-late", message="charger", delay_s=0.3),)
+
+
+def _controller() -> Iterator[_Tour]:
+    """Resets, supply, clock and memory of the controller; the vehicle goes on asking for what it asked for."""
+    for at_s in (0.1, 0.25, 0.4, 0.6, 0.75, 1.2):  # from the request to the closed contactors and beyond
+        reset = begin(round(0.5 + at_s, 2), "controller-reset")
+        yield f"reset {at_s:g} s after a drive request", "standby", 5.0, (_do(0.5, "drive"), reset)
+    reset = begin(1.0, "controller-reset", held_s=0.3)
+    yield "reset while driving, asked anew", "drive", 9.0, (reset, _do(4.0, "standby"), _do(4.5, "drive"))
+    yield "reset while charging", "charge", 5.0, (begin(1.0, "controller-reset"),)
+    yield "reset and a cell invalid", "drive", 4.0, (reset, begin(1.0, "cell-sensor-invalid", cell=1))
+    loop = begin(1.0, "controller-reset", shape="intermittent", period_s=1.0, duty=0.1)
+    yield "reset loop", "drive", 8.0, (loop,)
+    for before_s in (0.3, 2.0, 6.0):
+        wrap = begin(0.5, "clock-wrap", before_wrap_s=before_s)
+        lost = begin(7.0, "message-lost", message="vehicle")
+        actions = (wrap, _do(2.5, "standby"), _do(3.0, "drive"), lost)
+        yield f"clock wraps {before_s:g} s after a reset", "drive", 10.0, actions
+    for error_pct in (-1.0, 1.0):
+        drift = begin(0.0, "clock-drift", error_pct=error_pct)
+        yield f"clock {error_pct:+g} %", "drive", 12.0, (drift, begin(8.0, "message-lost", message="vehicle"))
+        yield f"clock {error_pct:+g} % from precharge on", "standby", 8.0, (drift, _do(0.5, "drive"))
+    for volts in (0.0, 5.0):
+        dip = begin(1.0, "supply-brown-out", voltage_v=volts, for_s=0.05)
+        yield f"brown-out to {volts:g} V", "drive", 6.0, (dip, _do(3.0, "standby"), _do(3.5, "drive"))
+    latch = begin(0.5, "hvil-open", for_s=1.0)
+    cycle = _do(2.0, "power-cycle", off_s=0.5)
+    for fault in (begin(0.5, "nvm-erased"), *(begin(0.5, "nvm-corrupted", byte=byte) for byte in (0, 4, 203))):
+        name = f"{fault.fault} {fault.parameters.get('byte', '')}".strip()
+        yield f"{name} with a latched fault", "drive", 8.0, (latch, fault, cycle, _do(5.0, "drive"))
+
+
+def _bus() -> Iterator[_Tour]:
+    """The controller off the bus once, again and again, and for long; commands that arrive damaged."""
+    for at_s in (0.1, 0.4):
+        yield (
+            f"bus-off {at_s:g} s after a drive request",
+            "standby",
+            4.0,
+            (_do(0.5, "drive"), begin(0.5 + at_s, "bus-off")),
+        )
+    yield "bus-off while charging", "charge", 4.0, (begin(1.0, "bus-off"),)
+    yield "bus-off three times", "drive", 9.0, tuple(begin(at_s, "bus-off") for at_s in (1.0, 2.0, 6.0))
+    yield "bus-off for half a second", "drive", 5.0, (begin(1.0, "bus-off", times=0, for_s=0.5),)
+    yield "bus-off for long in standby", "standby", 9.0, (begin(0.5, "bus-off", times=0, for_s=4.0),)
+    away = begin(1.0, "bus-off", times=0, for_s=4.0)
+    yield "bus-off for long while driving", "drive", 12.0, (away, _do(8.0, "standby"), _do(8.5, "drive"))
+    yield "a trip while bus-off", "drive", 5.0, (begin(1.0, "bus-off", times=0, for_s=0.5), begin(1.1, "hvil-open"))
+    for kind in ("e2e-crc-random", "e2e-counter-random", "e2e-counter-freeze"):
+        damaged = begin(1.0, kind, message="vehicle", for_s=0.5)
+        yield f"{kind} for half a second", "drive", 6.0, (damaged,)
+        yield f"{kind} for long", "drive", 4.0, (begin(1.0, kind, message="vehicle"),)
+        request = (begin(0.4, kind, message="vehicle", for_s=1.0), _do(0.5, "drive"))
+        yield f"{kind} while drive is asked for", "standby", 4.0, request
+    yield "every third command damaged", "drive", 5.0, (begin(1.0, "frame-corrupt", frame="vehicle", bits=3, every=3),)
+    yield "commands cut short", "drive", 5.0, (begin(1.0, "frame-short", frame="vehicle", length=6, frames=20),)
 
 
 def _plant(bounds: Bounds) -> Iterator[_Tour]:

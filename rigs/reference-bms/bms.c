@@ -5,10 +5,12 @@
 #include "bms.h"
 
 #include "balance.h"
+#include "can_bus.h"
 #include "can_rx.h"
 #include "can_tx.h"
 #include "contactor.h"
 #include "faults.h"
+#include "frozen.h"
 #include "limits.h"
 #include "measure.h"
 #include "nvm.h"
@@ -28,7 +30,7 @@ uint32_t bms_init(const bms_start *start) {
     task.now_ms = start->start_tick_ms;
     task.slot = 0U;
     params_seal();
-    const int image = nvm_init(start->nvm, start->nvm_size);
+    const int image = nvm_init(start->nvm, start->nvm_size, params->nvm_expected != 0);
     const uint32_t latched = nvm_latched();
     faults_init(latched);
     if (image == NVM_BROKEN) {
@@ -36,6 +38,7 @@ uint32_t bms_init(const bms_start *start) {
     }
     measure_init(start->n_cells, start->n_temps);
     measure_put(Q_INTERNAL, 0);
+    frozen_init();
     thermal_init();
     soc_init(nvm_charge_uah(), nvm_throughput_mah());
     overcurrent_init(latched);
@@ -43,6 +46,7 @@ uint32_t bms_init(const bms_start *start) {
     state_init(task.now_ms);
     limits_init();
     balance_init();
+    can_bus_init(task.now_ms);
     can_rx_init(task.now_ms);
     can_tx_init(start->variant);
     return protect_init(latched);
@@ -65,12 +69,14 @@ void bms_task(const bms_inputs *inputs) {
     const bool slow = (task.slot % BMS_FAST_PER_SLOW) == 0U;
     can_rx_step(task.now_ms);
     measure_step(inputs);
+    frozen_step(inputs);
     soc_count();
     if (slow) {
         slow_task(inputs);
     }
     contactor_compare();
     can_rx_put_ages(task.now_ms);
+    can_bus_step(task.now_ms, inputs->can_bus_off);
     protect_step(state_watch());
     overcurrent_step();
     faults_update(protect_causes() | overcurrent_causes(), can_rx_take_reset());
@@ -84,7 +90,7 @@ void bms_task(const bms_inputs *inputs) {
         second_task(inputs);
     }
     balance_apply();
-    can_tx_step(inputs);
+    can_tx_step(inputs, can_bus_online());
     nvm_flush();
     task.slot = (task.slot + 1U) % BMS_FAST_PER_SECOND;
     task.now_ms += BMS_FAST_MS;

@@ -31,6 +31,7 @@ typedef struct {
     bool plug;
     bool hvil_closed;
     bool crash;
+    bool can_bus_off;
     bool aux_closed[CONTACTOR_COUNT];
 } bms_inputs;
 

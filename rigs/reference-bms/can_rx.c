@@ -43,6 +43,8 @@ static struct {
     uint32_t count;
     stream vehicle;
     stream charger;
+    can_rx_rejects vehicle_rejects; /* apart from the streams: plugging in starts a stream anew */
+    can_rx_rejects charger_rejects;
     bool plugged;
     bms_mode mode;
     bool reset_level;
@@ -57,7 +59,12 @@ void can_rx_init(uint32_t now_ms) {
 }
 
 bool can_rx_push(uint32_t id, uint32_t length, const uint8_t *data) {
-    if (((id != ID_VEHICLE) && (id != ID_CHARGER)) || (length != CAN_BYTES)) {
+    if ((id != ID_VEHICLE) && (id != ID_CHARGER)) {
+        return true;
+    }
+    if (length != CAN_BYTES) {
+        can_rx_rejects *rejects = (id == ID_VEHICLE) ? &rx.vehicle_rejects : &rx.charger_rejects;
+        rejects->corrupt++;
         return true;
     }
     if (rx.count >= QUEUE) {
@@ -98,13 +105,24 @@ static bool counter_plausible(stream *source, uint8_t counter, uint32_t now_ms, 
     return ((steps >= 1U) && (steps <= (MAX_STEP + missing))) || back_in_step(source, counter);
 }
 
+/* One sender: what its frames are protected with, and the account of those refused. */
+typedef struct {
+    stream *source;
+    can_rx_rejects *rejects;
+    uint8_t data_id;
+    int32_t period_ms;
+} sender;
+
 /* Whether the frame is good; only then the stream moves on. */
-static bool accept(stream *source, const uint8_t *data, uint8_t data_id, uint32_t now_ms, int32_t period_ms) {
+static bool accept(const sender *from, const uint8_t *data, uint32_t now_ms) {
+    stream *source = from->source;
     const uint8_t counter = (uint8_t)(data[1] & 0x0FU);
-    if ((crc8_message(data_id, &data[1], CAN_BYTES - 1U) != data[0]) || (counter >= COUNTER_MODULUS)) {
+    if ((crc8_message(from->data_id, &data[1], CAN_BYTES - 1U) != data[0]) || (counter >= COUNTER_MODULUS)) {
+        from->rejects->corrupt++;
         return false;
     }
-    if (!counter_plausible(source, counter, now_ms, period_ms)) {
+    if (!counter_plausible(source, counter, now_ms, from->period_ms)) {
+        from->rejects->out_of_sequence++;
         return false;
     }
     source->counter = counter;
@@ -116,7 +134,8 @@ static bool accept(stream *source, const uint8_t *data, uint8_t data_id, uint32_
 }
 
 static void take_vehicle(const uint8_t *data, uint32_t now_ms) {
-    if (!accept(&rx.vehicle, data, DATA_ID_VEHICLE, now_ms, params->vehicle_period_ms)) {
+    const sender vehicle = {&rx.vehicle, &rx.vehicle_rejects, DATA_ID_VEHICLE, params->vehicle_period_ms};
+    if (!accept(&vehicle, data, now_ms)) {
         return;
     }
     const bool reset = (data[2] & 0x01U) != 0U;
@@ -125,16 +144,30 @@ static void take_vehicle(const uint8_t *data, uint32_t now_ms) {
     rx.reset_level = reset;
 }
 
+/* The controller needs of the charger only that it is alive. */
+static void take_charger(const uint8_t *data, uint32_t now_ms) {
+    const sender charger = {&rx.charger, &rx.charger_rejects, DATA_ID_CHARGER, params->charger_period_ms};
+    (void)accept(&charger, data, now_ms);
+}
+
 void can_rx_step(uint32_t now_ms) {
     for (uint32_t i = 0U; i < rx.count; i++) {
         const message *received = &rx.queue[i];
         if (received->id == ID_VEHICLE) {
             take_vehicle(received->data, now_ms);
         } else {
-            (void)accept(&rx.charger, received->data, DATA_ID_CHARGER, now_ms, params->charger_period_ms);
+            take_charger(received->data, now_ms);
         }
     }
     rx.count = 0U;
+}
+
+const can_rx_rejects *can_rx_vehicle_rejects(void) {
+    return &rx.vehicle_rejects;
+}
+
+const can_rx_rejects *can_rx_charger_rejects(void) {
+    return &rx.charger_rejects;
 }
 
 bool can_rx_heard(void) {

@@ -51,6 +51,7 @@ typedef struct {
 static struct {
     uint32_t slot; /* 0..99: position in the second */
     snapshot sent;
+    bool silent; /* off line in the step before */
     uint8_t counter_state;
     uint8_t counter_limits;
     uint8_t counter_faults;
@@ -131,36 +132,46 @@ static snapshot look(void) {
     return now;
 }
 
-/* What changed goes out at once, unless its turn in the cycle is now anyway. */
-static void send_changes(void (*due)(void)) {
+/* What changed goes out at once, unless its turn in the cycle is now anyway; everything when back on line. */
+static void send_changes(void (*due)(void), bool all) {
     const snapshot now = look();
     const snapshot *before = &tx.sent;
-    if (((now.faults != before->faults) || (now.latched != before->latched)) && (due != send_faults)) {
+    if ((all || (now.faults != before->faults) || (now.latched != before->latched)) && (due != send_faults)) {
         send_faults();
     }
-    if ((now.state_word != before->state_word) && (due != send_state)) {
+    if ((all || (now.state_word != before->state_word)) && (due != send_state)) {
         send_state();
     }
-    if (((now.charge_blocked && !before->charge_blocked) || (now.discharge_blocked && !before->discharge_blocked)) &&
+    if ((all || (now.charge_blocked && !before->charge_blocked) ||
+         (now.discharge_blocked && !before->discharge_blocked)) &&
         (due != send_limits)) {
         send_limits();
     }
-    if ((now.alarms != before->alarms) && (due != send_alarms)) {
+    if ((all || (now.alarms != before->alarms)) && (due != send_alarms)) {
         send_alarms();
     }
-    if ((now.warnings != before->warnings) && (due != send_warnings)) {
+    if ((all || (now.warnings != before->warnings)) && (due != send_warnings)) {
         send_warnings();
     }
     tx.sent = now;
 }
 
-void can_tx_step(const bms_inputs *inputs) {
+static void send_due(const bms_inputs *inputs) {
     void (*const due)(void) = cyclic[tx.slot % BMS_FAST_PER_SLOW];
     can_tx_find_extremes(inputs, due == can_tx_cell_extremes, due == can_tx_temp_extremes);
-    send_changes(due);
+    send_changes(due, tx.silent);
     due();
     can_tx_arrays(inputs, tx.slot);
     can_tx_seldom(tx.slot);
+}
+
+void can_tx_step(const bms_inputs *inputs, bool online) {
+    if (online) {
+        send_due(inputs);
+    } else {
+        can_queue_init();
+    }
+    tx.silent = !online;
     tx.slot = (tx.slot + 1U) % BMS_FAST_PER_SECOND;
 }
 

@@ -9,8 +9,9 @@
 
 void can_tx_init(uint16_t variant);
 
-/* Every 10 ms, last in the task. */
-void can_tx_step(const bms_inputs *inputs);
+/* Every 10 ms, last in the task. Off line nothing is sent and what waits is thrown away, counters stand; back on line
+ * the state and all flags go out at once. */
+void can_tx_step(const bms_inputs *inputs, bool online);
 
 /* Move the oldest queued frame out. Returns false when there is none. data: 8 bytes. */
 bool can_tx_pop(uint32_t *id, uint8_t *data);

@@ -6,6 +6,7 @@
 
 #include "balance.h"
 #include "can_queue.h"
+#include "can_rx.h"
 #include "faults.h"
 #include "measure.h"
 #include "nvm.h"
@@ -25,7 +26,8 @@ enum {
     ID_CELL_TEMPS = 0x121,
     ID_INFO = 0x180,
     ID_ENERGY = 0x181,
-    ID_FAULT_MEMORY = 0x182
+    ID_FAULT_MEMORY = 0x182,
+    ID_COMMUNICATION = 0x183
 };
 
 #define CELLS_PER_FRAME 4U
@@ -38,7 +40,7 @@ enum {
 #define FIRST_SHIFT 8U
 #define UV_PER_MV 1000
 
-enum { SLOT_INFO = 15, SLOT_ENERGY = 25, SLOT_FAULT_MEMORY = 35 };
+enum { SLOT_INFO = 15, SLOT_ENERGY = 25, SLOT_FAULT_MEMORY = 35, SLOT_COMMUNICATION = 45 };
 
 static struct {
     uint32_t cell_group;
@@ -202,13 +204,23 @@ static void send_energy(void) {
 static void send_fault_memory(void) {
     const nvm_entry newest = nvm_newest();
     uint64_t word = can_field((int64_t)faults_count(faults_latched()), 8U, 48U);
-    if (newest.fault < (uint8_t)FAULT_COUNT) {
-        word |= (uint64_t)newest.fault + 1U;
-        word |= can_field((int64_t)nvm_occurrences(newest.fault), 8U, 8U);
+    if (newest.kind < (uint8_t)NVM_KINDS) {
+        word |= (uint64_t)newest.kind + 1U;
+        word |= can_field((int64_t)nvm_occurrences(newest.kind), 8U, 8U);
         word |= (uint64_t)newest.cycle << 16U;
         word |= (uint64_t)(newest.time_s & 0xFFFFU) << 32U;
     }
     can_queue_put(ID_FAULT_MEMORY, word);
+}
+
+static void send_communication(void) {
+    const can_rx_rejects *vehicle = can_rx_vehicle_rejects();
+    const can_rx_rejects *charger = can_rx_charger_rejects();
+    const uint64_t word = can_field(vehicle->corrupt, 16U, 0U) | can_field(vehicle->out_of_sequence, 16U, 16U) |
+                          can_field(charger->corrupt, 8U, 32U) | can_field(charger->out_of_sequence, 8U, 40U) |
+                          can_field((int64_t)nvm_occurrences(EVENT_CAN_BUS_OFF), 8U, 48U) |
+                          ((uint64_t)(nvm_writes() & 0xFFU) << 56U);
+    can_queue_put(ID_COMMUNICATION, word);
 }
 
 void can_tx_seldom(uint32_t slot) {
@@ -218,6 +230,8 @@ void can_tx_seldom(uint32_t slot) {
         send_energy();
     } else if (slot == (uint32_t)SLOT_FAULT_MEMORY) {
         send_fault_memory();
+    } else if (slot == (uint32_t)SLOT_COMMUNICATION) {
+        send_communication();
     } else {
         /* nothing due */
     }

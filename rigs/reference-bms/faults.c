@@ -38,7 +38,7 @@ static void record(uint32_t fresh) {
             if (faults.first == (uint32_t)FAULT_NONE) {
                 faults.first = id;
             }
-            nvm_log_fault(id);
+            nvm_log(id);
         }
     }
 }

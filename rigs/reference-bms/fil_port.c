@@ -7,6 +7,7 @@
 #include "balance.h"
 #include "bms.h"
 #include "bms_assert.h"
+#include "can_bus.h"
 #include "can_rx.h"
 #include "can_tx.h"
 #include "contactor.h"
@@ -22,6 +23,7 @@
 
 #define US_PER_MS 1000U
 #define ERROR_TEXT 256U
+#define CAN_BUS 0U /* the one this controller is on */
 
 static struct {
     uint64_t last_us;
@@ -133,6 +135,8 @@ static void take_inputs(const fil_inputs *from, bms_inputs *to) {
     to->plug = set(from->digital_in, FIL_IN_CHARGE_PLUG);
     to->hvil_closed = set(from->digital_in, FIL_IN_HVIL_CLOSED);
     to->crash = set(from->digital_in, FIL_IN_CRASH);
+    to->can_bus_off = (from->n_buses > CAN_BUS) && (from->can_state != NULL) &&
+                      (from->can_state[CAN_BUS] == (uint8_t)FIL_CAN_BUS_OFF);
     to->aux_closed[CONTACTOR_POSITIVE] = set(from->digital_in, FIL_IN_AUX_POSITIVE);
     to->aux_closed[CONTACTOR_NEGATIVE] = set(from->digital_in, FIL_IN_AUX_NEGATIVE);
     to->aux_closed[CONTACTOR_PRECHARGE] = set(from->digital_in, FIL_IN_AUX_PRECHARGE);
@@ -143,6 +147,7 @@ static void give_outputs(fil_outputs *outputs) {
                           (contactor_commanded(CONTACTOR_NEGATIVE) ? (uint32_t)FIL_OUT_NEGATIVE : 0U) |
                           (contactor_commanded(CONTACTOR_PRECHARGE) ? (uint32_t)FIL_OUT_PRECHARGE : 0U);
     outputs->digital_out = 0U;
+    outputs->can_restart = can_bus_restart() ? ((uint32_t)1U << CAN_BUS) : 0U;
     (void)memcpy(outputs->balancing, balance_bits(), measured->n_cells);
 }
 
@@ -180,7 +185,7 @@ int fil_step(const fil_inputs *inputs, fil_outputs *outputs) {
 
 int fil_can_rx(const fil_frame *frame) {
     const uint8_t other = (uint8_t)(FIL_FRAME_EXTENDED | FIL_FRAME_FD | FIL_FRAME_REMOTE | FIL_FRAME_ERROR);
-    if (!port.ready || (frame->bus != 0U) || ((frame->flags & other) != 0U)) {
+    if (!port.ready || (frame->bus != CAN_BUS) || ((frame->flags & other) != 0U)) {
         return 0; /* not for this controller */
     }
     if (!can_rx_push(frame->id, frame->length, frame->data)) {
@@ -197,7 +202,7 @@ int fil_can_tx(fil_frame *frames, int max) {
             break;
         }
         frame->flags = 0U;
-        frame->bus = 0U;
+        frame->bus = CAN_BUS;
         frame->length = CAN_BYTES;
         frame->reserved = 0U;
         count++;

@@ -36,8 +36,15 @@ enum {
     Q_RUNAWAY_DROP,
     Q_SOC_PERMILLE,
     Q_INTERNAL,
+    Q_CELL_FROZEN_MA, /* range of the current while the most suspect cell voltage stood still */
+    Q_PACK_FROZEN_MA, /* the same for the pack voltage */
+    Q_LINK_FROZEN_MA,
+    Q_CURRENT_FROZEN_MV, /* range of the pack voltage while the current stood still */
+    Q_CAN_OFF,           /* 1 = the CAN controller is bus-off */
     Q_COUNT
 };
+
+_Static_assert(Q_COUNT <= 32, "one bit per quantity");
 
 #define Q_BIT(id) ((uint32_t)1U << (uint32_t)(id))
 

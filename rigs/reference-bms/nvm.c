@@ -3,7 +3,7 @@
  * nvm.c - non-volatile image: latched faults, fault memory, charge and counters, guarded by version and CRC-32.
  *
  * Layout, little endian: magic 4, version 2, size 2, cycles 4, latched 4, charge 8, throughput 4, occurrences 32,
- * next 1, used 1, spare 2, entries 16 x 8 (fault 1, spare 1, cycle 2, time 4), spare 8, CRC 4.
+ * next 1, used 1, spare 2, entries 16 x 8 (kind 1, spare 1, cycle 2, time 4), writes 4, spare 4, CRC 4.
  */
 #include "nvm.h"
 
@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define MAGIC 0x31534D42U /* "BMS1" */
-#define VERSION 1U
+#define VERSION 2U
 #define AT_VERSION 4U
 #define AT_SIZE 6U
 #define AT_CYCLES 8U
@@ -27,18 +27,19 @@
 #define AT_USED 61U
 #define AT_ENTRIES 64U
 #define ENTRY_SIZE 8U
+#define AT_WRITES 192U
 #define AT_CRC (NVM_SIZE - 4U)
-#define OCCURRENCES 32U
 
-_Static_assert(AT_ENTRIES + (NVM_ENTRIES * ENTRY_SIZE) <= AT_CRC, "entries fit");
-_Static_assert((uint32_t)FAULT_COUNT <= OCCURRENCES, "one counter per fault");
+_Static_assert(AT_ENTRIES + (NVM_ENTRIES * ENTRY_SIZE) <= AT_WRITES, "entries fit");
+_Static_assert((int)FAULT_COUNT <= (int)EVENT_CAN_BUS_OFF, "numbers of faults and events do not meet");
 
 static struct {
     uint32_t cycles;
     uint32_t latched;
     int64_t charge_uah;
     uint32_t throughput_mah;
-    uint8_t occurrences[OCCURRENCES];
+    uint32_t writes;
+    uint8_t occurrences[NVM_KINDS];
     uint8_t next; /* position the next entry goes to */
     uint8_t used;
     nvm_entry entry[NVM_ENTRIES];
@@ -81,21 +82,22 @@ static void take(const uint8_t *image) {
     nvm.latched = (uint32_t)get(image, AT_LATCHED, 4U);
     nvm.charge_uah = (int64_t)get(image, AT_CHARGE, 8U);
     nvm.throughput_mah = (uint32_t)get(image, AT_THROUGHPUT, 4U);
-    (void)memcpy(nvm.occurrences, &image[AT_OCCURRENCES], OCCURRENCES);
+    nvm.writes = (uint32_t)get(image, AT_WRITES, 4U);
+    (void)memcpy(nvm.occurrences, &image[AT_OCCURRENCES], sizeof nvm.occurrences);
     nvm.next = image[AT_NEXT];
     nvm.used = image[AT_USED];
     for (uint32_t i = 0U; i < NVM_ENTRIES; i++) {
         const uint32_t at = AT_ENTRIES + (i * ENTRY_SIZE);
-        nvm.entry[i].fault = image[at];
+        nvm.entry[i].kind = image[at];
         nvm.entry[i].cycle = (uint16_t)get(image, at + 2U, 2U);
         nvm.entry[i].time_s = (uint32_t)get(image, at + 4U, 4U);
     }
 }
 
-int nvm_init(const uint8_t *image, uint32_t size) {
+int nvm_init(const uint8_t *image, uint32_t size, bool expected) {
     (void)memset(&nvm, 0, sizeof nvm);
     nvm.charge_uah = -1;
-    int result = NVM_NEW;
+    int result = expected ? NVM_BROKEN : NVM_NEW;
     if (image != NULL) {
         result = sound(image, size) ? NVM_GOOD : NVM_BROKEN;
         if (result == NVM_GOOD) {
@@ -113,6 +115,7 @@ void nvm_flush(void) {
         return;
     }
     nvm.dirty = false;
+    nvm.writes++;
     put(0U, MAGIC, 4U);
     put(AT_VERSION, VERSION, 2U);
     put(AT_SIZE, NVM_SIZE, 2U);
@@ -120,15 +123,16 @@ void nvm_flush(void) {
     put(AT_LATCHED, nvm.latched, 4U);
     put(AT_CHARGE, (uint64_t)nvm.charge_uah, 8U);
     put(AT_THROUGHPUT, nvm.throughput_mah, 4U);
-    (void)memcpy(&nvm.image[AT_OCCURRENCES], nvm.occurrences, OCCURRENCES);
+    (void)memcpy(&nvm.image[AT_OCCURRENCES], nvm.occurrences, sizeof nvm.occurrences);
     nvm.image[AT_NEXT] = nvm.next;
     nvm.image[AT_USED] = nvm.used;
     for (uint32_t i = 0U; i < NVM_ENTRIES; i++) {
         const uint32_t at = AT_ENTRIES + (i * ENTRY_SIZE);
-        nvm.image[at] = nvm.entry[i].fault;
+        nvm.image[at] = nvm.entry[i].kind;
         put(at + 2U, nvm.entry[i].cycle, 2U);
         put(at + 4U, nvm.entry[i].time_s, 4U);
     }
+    put(AT_WRITES, nvm.writes, 4U);
     put(AT_CRC, crc_of(nvm.image), 4U);
 }
 
@@ -143,12 +147,12 @@ void nvm_store_charge(int64_t charge_uah, uint32_t throughput_mah) {
     nvm.throughput_mah = throughput_mah;
 }
 
-void nvm_log_fault(uint32_t id) {
-    BMS_ASSERT(id < (uint32_t)FAULT_COUNT, "fault number out of range");
-    if (nvm.occurrences[id] < UINT8_MAX) {
-        nvm.occurrences[id]++;
+void nvm_log(uint32_t kind) {
+    BMS_ASSERT(kind < (uint32_t)NVM_KINDS, "kind of entry out of range");
+    if (nvm.occurrences[kind] < UINT8_MAX) {
+        nvm.occurrences[kind]++;
     }
-    nvm.entry[nvm.next].fault = (uint8_t)id;
+    nvm.entry[nvm.next].kind = (uint8_t)kind;
     nvm.entry[nvm.next].cycle = (uint16_t)nvm.cycles;
     nvm.entry[nvm.next].time_s = nvm.operating_s;
     nvm.next = (uint8_t)((nvm.next + 1U) % NVM_ENTRIES);
@@ -189,11 +193,15 @@ uint32_t nvm_operating_s(void) {
 }
 
 nvm_entry nvm_newest(void) {
-    const nvm_entry none = {(uint8_t)FAULT_NONE, 0U, 0U};
+    const nvm_entry none = {(uint8_t)NVM_NO_ENTRY, 0U, 0U};
     return (nvm.used == 0U) ? none : nvm.entry[(nvm.next + NVM_ENTRIES - 1U) % NVM_ENTRIES];
 }
 
-uint32_t nvm_occurrences(uint32_t id) {
-    BMS_ASSERT(id < OCCURRENCES, "fault number out of range");
-    return nvm.occurrences[id];
+uint32_t nvm_occurrences(uint32_t kind) {
+    BMS_ASSERT(kind < (uint32_t)NVM_KINDS, "kind of entry out of range");
+    return nvm.occurrences[kind];
+}
+
+uint32_t nvm_writes(void) {
+    return nvm.writes;
 }

@@ -12,18 +12,22 @@
 
 enum { NVM_NEW = 0, NVM_GOOD, NVM_BROKEN };
 
+/* What the memory keeps besides faults, in the same numbering; counted down from its end. */
+enum { EVENT_CAN_BUS_OFF = 31, NVM_KINDS = 32, NVM_NO_ENTRY = 0xFF };
+
 typedef struct {
-    uint8_t fault;    /* FAULT_* */
+    uint8_t kind;     /* FAULT_* or EVENT_* */
     uint16_t cycle;   /* power cycle in which it came, lowest 16 bits */
     uint32_t time_s;  /* operating time in that cycle */
 } nvm_entry;
 
-/* Read the image of the last power cycle; NULL = factory-new. A broken one is replaced by defaults. */
-int nvm_init(const uint8_t *image, uint32_t size);
+/* Read the image of the last power cycle; NULL = factory-new, or lost when one is expected. One that is broken, lost or
+ * of another version is replaced by defaults. */
+int nvm_init(const uint8_t *image, uint32_t size, bool expected);
 
 void nvm_store_latched(uint32_t latched);
 void nvm_store_charge(int64_t charge_uah, uint32_t throughput_mah);
-void nvm_log_fault(uint32_t id);
+void nvm_log(uint32_t kind); /* FAULT_* or EVENT_* */
 
 /* Every second. */
 void nvm_tick(void);
@@ -39,7 +43,8 @@ int64_t nvm_charge_uah(void); /* < 0: none stored */
 uint32_t nvm_throughput_mah(void);
 uint32_t nvm_cycles(void);
 uint32_t nvm_operating_s(void);
-nvm_entry nvm_newest(void);   /* fault = FAULT_NONE when the memory is empty */
-uint32_t nvm_occurrences(uint32_t id);
+uint32_t nvm_writes(void);    /* of the image since manufacture, or since it was lost */
+nvm_entry nvm_newest(void);   /* kind = NVM_NO_ENTRY when the memory is empty */
+uint32_t nvm_occurrences(uint32_t kind);
 
 #endif

@@ -31,7 +31,10 @@
     X(imbalance_hyst_mv, 50, 0, 1000)                \
     X(imbalance_release_ms, 5000, 0, 600000)
 
-/* runaway_ms is longer than the window of 3 s, so that a step is not a runaway. runaway_drop_permille 1000: off. */
+/* runaway_ms is longer than the window of 3 s, so that a step is not a runaway. runaway_drop_permille 1000: off, as
+ * shipped. A collapsing cell and a breaking sense wire look the same until the open-wire test has run, the cell sample
+ * of 100 ms cannot tell a brief dip from a lasting one, and a hot runaway is found without it; so no requirement of this
+ * pack asks for it, and none judges it. Off does not take the check away: a product may switch it on. */
 #define PARAMS_TEMPERATURE(X)                        \
     X(charge_ot_warn_mdegc, 45000, -60000, 120000)   \
     X(charge_ot_alarm_mdegc, 50000, -60000, 120000)  \
@@ -97,6 +100,10 @@
     X(oc_release_ms, 30000, 0, 600000)               \
     X(current_sensor_ms, 700, 10, 60000)
 
+/* frozen_swing_ma, frozen_swing_mv: how far current or pack voltage must have gone while a reading stood still. The
+ * voltage is high because a current held at its limit stands still too, while the polarisation moves the voltage.
+ * bus_off_*: back-off before a restart of the CAN controller, the first tries fast; after bus_off_stable_ms on the bus
+ * the tries count anew. nvm_expected 1: a missing non-volatile image is a lost one, not that of a new controller. */
 #define PARAMS_SUPERVISION(X)                        \
     X(open_wire_ms, 1000, 10, 60000)                 \
     X(plausibility_mv, 15000, 100, 200000)           \
@@ -131,7 +138,16 @@
     X(charger_period_ms, 100, 10, 10000)             \
     X(charger_age_ms, 500, 10, 10000)                \
     X(charger_timeout_ms, 500, 10, 60000)            \
-    X(message_release_ms, 1000, 0, 600000)
+    X(message_release_ms, 1000, 0, 600000)           \
+    X(frozen_swing_ma, 50000, 1000, 5000000)         \
+    X(frozen_swing_mv, 15000, 100, 1000000)          \
+    X(frozen_ms, 5000, 10, 600000)                   \
+    X(bus_off_fast_ms, 100, 10, 10000)               \
+    X(bus_off_slow_ms, 1000, 10, 60000)              \
+    X(bus_off_fast_tries, 5, 0, 100)                 \
+    X(bus_off_stable_ms, 2000, 10, 60000)            \
+    X(bus_off_shown_ms, 10000, 0, 600000)            \
+    X(nvm_expected, 0, 0, 1)
 
 #define PARAMS_CONTACTORS(X)                         \
     X(boot_ms, 200, 0, 10000)                        \

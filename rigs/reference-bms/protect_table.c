@@ -24,6 +24,11 @@
     {(quantity), (watch), (sign), (sign), (fault), (tier), THREE(prefix, mdegc), THREE(temp, ms),            \
      P(temp_hyst_mk), P(temp_release_ms)}
 
+/* A reading that stands still only warns: a cell held by a simulator channel is just as constant. */
+#define FROZEN(quantity, watch, tier, swing)                                                                 \
+    {(quantity), (watch), 1, 1, FAULT_NONE, (tier), WARN_ONLY(P(swing)), WARN_ONLY(P(frozen_ms)), RULE_ZERO, \
+     P(sensor_release_ms)}
+
 const protect_rule protect_table[] = {
     {Q_CELL_MAX_UV, WATCH_ALWAYS, 1, UV, FAULT_CELL_OVERVOLTAGE, TIER_CELL_OVERVOLTAGE, THREE(cell_ov, mv),
      THREE(cell_ov, ms), P(cell_ov_hyst_mv), P(cell_ov_release_ms)},
@@ -85,6 +90,12 @@ const protect_rule protect_table[] = {
 
     DIGITAL(Q_RUNAWAY_HOT, 1, WATCH_ALWAYS, FAULT_THERMAL_RUNAWAY, runaway_ms, runaway_release_ms),
     DIGITAL(Q_RUNAWAY_DROP, 1, WATCH_ALWAYS, FAULT_THERMAL_RUNAWAY, runaway_drop_ms, runaway_release_ms),
+    FROZEN(Q_CELL_FROZEN_MA, WATCH_DRIVING | WATCH_CHARGE, WARNING_CELL_FROZEN, frozen_swing_ma),
+    FROZEN(Q_PACK_FROZEN_MA, WATCH_DRIVING | WATCH_CHARGE, WARNING_PACK_FROZEN, frozen_swing_ma),
+    FROZEN(Q_LINK_FROZEN_MA, WATCH_DRIVING | WATCH_CHARGE, WARNING_LINK_FROZEN, frozen_swing_ma),
+    FROZEN(Q_CURRENT_FROZEN_MV, WATCH_DRIVING, WARNING_CURRENT_FROZEN, frozen_swing_mv),
+    {Q_CAN_OFF, WATCH_ALWAYS, 1, 1, FAULT_NONE, WARNING_CAN_BUS_OFF, WARN_ONLY(RULE_ZERO), WARN_ONLY(RULE_ZERO),
+     RULE_ZERO, P(bus_off_shown_ms)},
     {Q_INTERNAL, WATCH_ALWAYS, 1, 1, FAULT_INTERNAL, TIER_NONE, TRIP_ONLY(RULE_ZERO), TRIP_ONLY(RULE_ZERO), RULE_ZERO,
      RULE_ZERO},
     {Q_SOC_PERMILLE, WATCH_ALWAYS, -1, -1, FAULT_NONE, WARNING_SOC_LOW, WARN_ONLY(P(soc_low_permille)),

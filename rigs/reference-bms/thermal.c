@@ -16,6 +16,7 @@
 #define WINDOW (WINDOW_S * 1000 / (int32_t)BMS_SLOW_MS) /* samples back to the start of the window */
 #define STEP_MK 10             /* resolution of the samples: 0.01 K in 16 bits */
 #define NO_SAMPLE INT16_MIN
+#define DROP_OFF 1000 /* permille */
 
 static struct {
     int16_t sample[WINDOW][BMS_MAX_TEMPS];
@@ -50,7 +51,8 @@ static int32_t exchange_samples(const bms_inputs *inputs, int16_t *sample) {
 
 /* Whether the lowest cell voltage has lost more than the given share of itself since `before`. */
 static bool voltage_collapsed(int32_t before_uv) {
-    if ((before_uv <= 0) || ((measured->known & Q_BIT(Q_CELL_MIN_UV)) == 0U)) {
+    const bool off = params->runaway_drop_permille >= DROP_OFF; /* a cell that reads below 0 V has lost more than all */
+    if (off || (before_uv <= 0) || ((measured->known & Q_BIT(Q_CELL_MIN_UV)) == 0U)) {
         return false;
     }
     const int64_t lost = (int64_t)before_uv - (int64_t)measured->q[Q_CELL_MIN_UV];

@@ -16,6 +16,7 @@ import pytest
 from harness.errors import FirmwareError, RigError, UsageError
 from harness.firmware.compiler import Family, find_compiler
 from harness.rig import load_rig
+from harness.rig.compose import bounds_of
 from harness.rig.file import Rig
 from harness.rig.jobs import Batch
 from harness.rig.resources import rigs_folder
@@ -23,7 +24,9 @@ from harness.rig.session import Session
 from harness.rig.tally import Tally
 from harness.rig.workers import LocalRunner, Pool, with_sanitizer
 from harness.scenario import Scenario
+from harness.search.moves import space
 from harness.search.runner import Case
+from harness.search.sequences import generate
 from harness.verdict import Outcome
 
 HARMLESS = {"at_s": 0.2, "fault": "cell-voltage", "cell": 17, "voltage_v": 3.5}
@@ -153,6 +156,17 @@ def test_sums_are_those_of_the_cases_one_by_one(rig: Rig) -> None:
     assert (total.verdicts(), total.worst()) == (single.verdicts(), single.worst())
     assert (total.cases, single.cases) == (40, 40)
     assert sum(len(batch.lines) for batch in batches) == 40
+
+
+def test_what_workers_generate_themselves_is_what_the_generator_gives(rig: Rig) -> None:
+    searched = space(rig.requirements, bounds_of(rig), rig=str(rig.path))
+    with Pool(rig, jobs=2) as pool:
+        here = list(pool.sums(generate(searched, 7, 37)))
+        there = list(pool.generate(searched, 7, 37))
+    assert [batch.lines for batch in there] == [batch.lines for batch in here]
+    assert [list(batch.scenarios) for batch in there] == [list(batch.scenarios) for batch in here]
+    first, second = total_of(here, rig), total_of(there, rig)
+    assert (first.verdicts(), first.worst(), first.cases) == (second.verdicts(), second.worst(), second.cases)
 
 
 def test_a_batch_loses_only_the_scenario_that_took_its_worker_down(copied: Path) -> None:

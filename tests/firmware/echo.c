@@ -10,6 +10,8 @@
  *   0x105  temperature sensor 1 in mdegC, now_us / 1000 + start_tick_ms (uint32, wraps)
  * and for every frame received 0x106: its identifier, its first four bytes.
  * Parameter "report" 0 switches all of that off. Parameter "filler" sends so many 8-byte frames 0x400... in every step.
+ * Parameter "restart" is what it writes to can_restart in every step. Parameter "can_state" makes it send 0x107: state
+ * of its CAN controller on bus 0 as int32, the worst so far.
  * Command frame 0x7F0: byte 0 is the command, byte 1 its argument.
  */
 #include <stdio.h>
@@ -50,6 +52,9 @@ static uint32_t start_tick_ms;
 static uint16_t n_cells;
 static int32_t report = 1;
 static int32_t filler;
+static int32_t restart;
+static int32_t report_can_state;
+static uint32_t worst_can_state;
 static uint32_t contactors;
 static uint32_t balance;
 static int failing;
@@ -108,6 +113,10 @@ static int set_parameter(const fil_parameter *parameter) {
         report = parameter->value;
     } else if (strcmp(parameter->name, "filler") == 0) {
         filler = parameter->value;
+    } else if (strcmp(parameter->name, "restart") == 0) {
+        restart = parameter->value;
+    } else if (strcmp(parameter->name, "can_state") == 0) {
+        report_can_state = parameter->value;
     } else {
         snprintf(error, sizeof error, "echo.c: unknown parameter %.40s", parameter->name);
         return -1;
@@ -158,11 +167,16 @@ int fil_step(const fil_inputs *inputs, fil_outputs *outputs) {
     if (report) {
         report_inputs(inputs);
     }
+    worst_can_state = inputs->can_state[0] > worst_can_state ? inputs->can_state[0] : worst_can_state;
+    if (report_can_state) {
+        add_pair(0x107, inputs->can_state[0], worst_can_state);
+    }
     for (int32_t i = 0; i < filler; i++) {
         add_pair(0x400 + (uint32_t)i, (uint32_t)inputs->cell_uv[i], steps);
     }
     outputs->contactors = contactors;
     outputs->digital_out = 0;
+    outputs->can_restart = (uint32_t)restart;
     for (uint32_t i = 0; i < n_cells; i++) {
         outputs->balancing[i] = i < balance;
     }

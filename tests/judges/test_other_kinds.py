@@ -233,6 +233,15 @@ def test_an_event_that_does_not_begin_is_not_exercised(evidence: Make) -> None:
     assert judge(order(), made).outcome is Outcome.NOT_EXERCISED
 
 
+def test_an_event_under_way_at_the_start_counts_only_when_it_begins_again(evidence: Make) -> None:
+    made = evidence(
+        given={"link_of_pack_pct": [(0.0, 0.0), (2.5, 97.0)]},
+        output={"contactor_positive": [(0.0, 1.0), (1.0, 0.0), (3.0, 1.0)]},
+    )
+    found = judge(order(), made)
+    assert (found.outcome, found.exercised.must) == (Outcome.PASS, 1)
+
+
 @pytest.mark.parametrize(("closes_s", "outcome"), [(2.85, Outcome.PASS), (2.95, Outcome.FAIL)])
 def test_what_must_come_first_must_have_held_long_enough(evidence: Make, closes_s: float, outcome: Outcome) -> None:
     requirement = order(requires=[{"quantity": "contactor_precharge", "side": "output", "equals": 1.0}], for_s=0.1)
@@ -388,5 +397,4 @@ def test_a_hazard_cut_off_by_the_end_of_the_record_is_inconclusive(evidence: Mak
 
 
 def test_unrecorded_truth_is_not_exercised(evidence: Make) -> None:
-    series = Series(np.array([0.0]), np.array([3.3]))
-    assert judge(overcharge(), evidence(given={"cell_voltage_max_v": series})).outcome is Outcome.NOT_EXERCISED
+    assert judge(overcharge(), evidence(given={"cell_voltage_max_v": [(0.0, 3.3)]})).outcome is Outcome.NOT_EXERCISED

@@ -11,7 +11,7 @@ from harness.errors import UsageError
 from harness.faults.catalogue import CATALOGUE, find_kind, kind_named, shapes_of, timing_of
 from harness.faults.model import TIMING, FaultKind, Where
 
-KERNEL_H = Path(harness.kernel.__path__[0]) / "kernel.h"
+TYPES_H = Path(harness.kernel.__path__[0]) / "fault_types.h"
 
 # The first set of the issue, by the name a person types.
 FIRST_SET = {
@@ -50,12 +50,13 @@ def enumerators(prefix: str) -> dict[str, int]:
     """Names and numbers of one C enumeration, counted as a compiler does."""
     found: dict[str, int] = {}
     for body in re.findall(
-        r"enum \{(.*?)\}", re.sub(r"/\*.*?\*/", "", KERNEL_H.read_text(), flags=re.DOTALL), re.DOTALL
+        r"enum \{(.*?)\}", re.sub(r"/\*.*?\*/", "", TYPES_H.read_text(), flags=re.DOTALL), re.DOTALL
     ):
         value = -1
         for item in (part.strip() for part in body.split(",")):
             name, _, number = (piece.strip() for piece in item.partition("="))
-            value = int(number) if number else value + 1
+            base, _, shift = number.partition("<<")
+            value = int(base) << int(shift or 0) if number else value + 1
             if name.startswith(prefix):
                 found[name.removeprefix(prefix)] = value
     return found
@@ -68,7 +69,7 @@ def test_first_set_of_the_issue_is_there() -> None:
 def test_names_are_unique_and_typed_in_one_style() -> None:
     names = [kind.kind for kind in CATALOGUE]
     assert sorted(set(names)) == sorted(names)
-    assert [name for name in names if not re.fullmatch(r"[a-z]+(-[a-z]+)*", name)] == []
+    assert [name for name in names if not re.fullmatch(r"[a-z0-9]+(-[a-z]+)*", name)] == []
 
 
 def test_every_place_of_the_kernel_is_reached_by_a_fault() -> None:
@@ -99,14 +100,25 @@ def test_is_explained_and_says_where_it_comes_from(kind: FaultKind) -> None:
 
 @every_kind
 def test_numbers_have_bounds_and_a_unit_in_their_name(kind: FaultKind) -> None:
-    suffixes = {"V": "_v", "A": "_a", "°C": "_degc", "K": "_k", "ohm": "_ohm", "W": "_w", "s": "_s", "": ""}
+    suffixes = {
+        "V": "_v",
+        "A": "_a",
+        "°C": "_degc",
+        "K": "_k",
+        "ohm": "_ohm",
+        "W": "_w",
+        "s": "_s",
+        "%": "_pct",
+        "": "",
+    }
+    suffixes |= {f"{unit}/s": f"{suffix}_per_s" for unit, suffix in suffixes.items()}
     for parameter in kind.parameters:
         if parameter.role != "value":
             continue
         assert parameter.minimum is not None
         assert parameter.maximum is not None
         assert parameter.minimum < parameter.maximum
-        assert parameter.name.endswith(suffixes[parameter.unit])
+        assert parameter.name.endswith(suffixes[parameter.unit] if parameter.unit else "")
 
 
 @every_kind
@@ -132,7 +144,8 @@ def test_every_name_an_effect_uses_is_a_parameter(kind: FaultKind) -> None:
 def test_every_parameter_is_used(kind: FaultKind) -> None:
     used = {kind.noise_from}
     for effect in kind.effects:
-        used |= {item for item in (effect.value, effect.index, *(effect.when or ())[:1]) if isinstance(item, str)}
+        sources = (effect.value, effect.index, *effect.extra.values(), *(effect.when or ())[:1])
+        used |= {item for item in sources if isinstance(item, str)}
     assert {parameter.name for parameter in kind.parameters} - used == set()
 
 
@@ -141,7 +154,9 @@ def test_every_word_an_option_allows_has_a_meaning(kind: FaultKind) -> None:
     for parameter in kind.parameters:
         if parameter.role != "option":
             continue
-        numbers = [effect for effect in kind.effects if parameter.name in (effect.value, effect.index)]
+        numbers = [
+            effect for effect in kind.effects if parameter.name in (effect.value, effect.index, *effect.extra.values())
+        ]
         rows = {
             word
             for effect in kind.effects

@@ -19,18 +19,23 @@ from harness.faults.check import (
     parse_arguments,
     resolve,
 )
+from harness.faults.frames import BusSignal
 from harness.faults.model import FaultKind, Parameter
 from harness.faults.rows import rows
-from harness.kernel.config import Op, Point, Shape
+from harness.kernel.bustypes import ANY, ANY_ID, NOT_THE_DUT
+from harness.kernel.config import Node, Op, Point, Shape
 
 BOUNDS = Bounds(
     n_cells=192,
     n_temps=48,
     messages=(
-        BusMessage("VCU_Command", "vehicle"),
-        BusMessage("CHG_Status", "charger"),
-        BusMessage("VCU_Speed", "vehicle"),
+        BusMessage("VCU_Command", "vehicle", 0x200, signals=(BusSignal("Link", 16, 16), BusSignal("Mode", 12, 2))),
+        BusMessage(
+            "CHG_Status", "charger", 0x18FF50E5, extended=True, signals=(BusSignal("Volts", 23, 16, big_endian=True),)
+        ),
+        BusMessage("VCU_Speed", "vehicle", 0x201, signals=(BusSignal("Speed", 0, 12),)),
     ),
+    dut_messages=(BusMessage("BMS_State", "dut", 0x100, signals=(BusSignal("Voltage", 32, 24),)),),
 )
 
 
@@ -67,6 +72,40 @@ def test_a_message_acts_on_its_own_index() -> None:
 
 def test_a_node_means_all_its_messages() -> None:
     assert [effect.index for effect in resolved("message-lost", message="vehicle").effects] == [0, 2]
+
+
+def test_frames_are_named_by_message_or_sender() -> None:
+    def selected(frame: str) -> list[object]:
+        extra = resolved("frame-reorder", frame=frame).effects[0].extra
+        return [extra.get(name) for name in ("id", "id_flags", "node")]
+
+    assert selected("BMS_State") == [0x100, 0, Node.DUT]
+    assert selected("CHG_Status") == [0x18FF50E5, 1, Node.CHARGER]
+    assert selected("vehicle") == [None, ANY_ID, Node.VEHICLE]
+    assert selected("others") == [None, ANY_ID, NOT_THE_DUT]
+    assert selected("all") == [None, ANY_ID, ANY]
+
+
+def test_a_foreign_sender_imitates_every_message_of_a_node() -> None:
+    effects = resolved("foreign-sender", imitated="vehicle", interval_s=0.1).effects
+    assert [effect.extra["id"] for effect in effects] == [0x200, 0x201]
+
+
+def test_signals_of_several_bytes_are_swapped_one_by_one() -> None:
+    def places(signal: str) -> list[tuple[object, ...]]:
+        effects = resolved("frame-byte-order", signal=signal).effects
+        return [tuple(effect.extra[name] for name in ("start_bit", "length", "big_endian")) for effect in effects]
+
+    assert places("VCU_Command.Link") == [(16, 16, 0)]
+    assert places("CHG_Status") == [(23, 16, 1)]
+    assert places("vehicle") == [(16, 16, 0), (0, 12, 0)]
+    assert "VCU_Command.Link" in problems("frame-byte-order", signal="VCU_Command.Mode")[0].allowed
+
+
+def test_numbers_of_frames_reach_the_kernel_row() -> None:
+    fault = resolved("frame-drop", frame="BMS_State", seen_by="recorder", probability=0.25, every=3, frames=7)
+    [row] = rows(fault, from_ns=0, until_ns=1, seed=1)
+    assert (row.id, row.node, row.mode, row.probability, row.every, row.count) == (0x100, Node.DUT, 1, 0.25, 3, 7)
 
 
 def test_a_pole_picks_the_place_of_action() -> None:
@@ -182,11 +221,13 @@ def test_kernel_rows_carry_times_shape_and_seeds_of_their_own() -> None:
 
 def legal_value(parameter: Parameter) -> st.SearchStrategy[object]:
     if parameter.role == "message":
-        return st.sampled_from(BOUNDS.message_names())
+        return st.sampled_from(BOUNDS.message_names(parameter.name))
     if parameter.role == "option":
         return st.sampled_from(parameter.choices)
     if parameter.role == "index":
         return st.integers(1, BOUNDS.highest(parameter.name)) | st.sampled_from(parameter.choices or (1,))
+    if parameter.integer:
+        return st.integers(int(parameter.minimum or 0), int(parameter.maximum or 0))
     return st.floats(parameter.minimum, parameter.maximum)
 
 

@@ -3,13 +3,20 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from e2e import p01, p02, p05
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.canbus.batch import Decoder
+from harness.canbus.database import Database
 from harness.canbus.e2e import AutosarChecksum, Checksum, check, counter_steps, crc8
+from harness.trace import Frames
+
+DECODER = Decoder(Database(Path("product.dbc"), "", (), (), None))
 
 
 def bitwise(content: bytes, polynomial: int, initial: int, final_xor: int) -> int:
@@ -89,3 +96,32 @@ def test_autosar_profiles_are_checked_by_their_library() -> None:
 def test_counter_steps_show_repetitions_gaps_and_the_wrap() -> None:
     assert [1, 1, 1, 0, 3] == counter_steps([13, 14, 0, 1, 1, 4], 15).tolist()
     assert [] == counter_steps([3], 15).tolist()
+
+
+@given(
+    st.lists(st.binary(min_size=8, max_size=8), min_size=1, max_size=5),
+    st.integers(0, 7),
+    st.integers(1, 8),
+    st.tuples(*[st.integers(0, 255)] * 3),
+    st.none() | st.integers(0, 255),
+)
+def test_the_kernel_finds_the_same_frames_wrong(
+    payloads: list[bytes], position: int, length: int, rule: tuple[int, int, int], data_id: int | None
+) -> None:
+    data = np.frombuffer(b"".join(payloads), np.uint8).reshape(-1, 8).copy()
+    checksum = Checksum(min(position, length - 1), length, *rule, data_id=data_id)
+    data[0, checksum.position] = crc8(data, checksum)[0]
+    n = len(data)
+    frames = Frames(
+        t_ns=np.arange(n, dtype=np.uint64),
+        id=np.full(n, 1, np.uint32),
+        flags=np.zeros(n, np.uint8),
+        bus=np.zeros(n, np.uint8),
+        node=np.zeros(n, np.uint8),
+        length=np.full(n, 8, np.uint8),
+        data=data,
+    )
+    rows = np.arange(n, dtype=np.int32)
+    fits = DECODER.decode(frames).checksums_fit(rows, checksum)
+    assert check(data, checksum).tolist() == fits.tolist()
+    assert fits[0]

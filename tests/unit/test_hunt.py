@@ -21,6 +21,7 @@ from harness.rig.surveys import Sighting, SurveyJob
 from harness.rig.vacuity import vacuity
 from harness.rig.wire import from_line, to_line
 from harness.scenario import Scenario, begin
+from harness.search.coverage import FaultSpace
 from harness.search.runner import Case
 from harness.trace import FaultRecord
 from harness.verdict import Exercised, Outcome, Verdict
@@ -68,6 +69,10 @@ class Runner:
         return self._firmware(played)
 
 
+def no_space(rig: str) -> FaultSpace:
+    raise AssertionError(f"a hunt asked for the fault space of {rig}")
+
+
 def drive(task: Any, firmware: Firmware) -> tuple[Kill, int]:
     """Answer a task's jobs in this process, through the wire; the kill and how many scenarios were played."""
     runner = Runner(firmware)
@@ -78,7 +83,7 @@ def drive(task: Any, firmware: Firmware) -> tuple[Kill, int]:
         except StopIteration as end:
             return end.value, runner.played
         message = from_line(to_line(job.message()))
-        answers = [job.answer(from_line(to_line(perform(message, runner, NAMES))), NAMES)]
+        answers = [job.answer(from_line(to_line(perform(message, runner, NAMES, no_space))), NAMES)]
 
 
 SUITE = (scenario(3.3), scenario(3.4, 3.5), scenario(3.6, 3.9, 3.5), scenario(4.2))
@@ -199,7 +204,7 @@ class FakeWorker:
         if "13.0" in str(message):
             self.at_end = True
         else:
-            self._answers.append({"answer": from_line(to_line(perform(message, self._runner, NAMES)))})
+            self._answers.append({"answer": from_line(to_line(perform(message, self._runner, NAMES, no_space)))})
         os.write(self._input, b"x")
 
     def receive(self, *, now_ns: int) -> Iterator[Mapping[str, Any]]:
@@ -256,5 +261,5 @@ def test_what_fired_is_told_per_fault() -> None:
             return job_case
 
     job = SurveyJob((job_case.scenario,))
-    sighting = job.answer(from_line(to_line(perform(job.message(), One(), NAMES))), NAMES)[0]
+    sighting = job.answer(from_line(to_line(perform(job.message(), One(), NAMES, no_space))), NAMES)[0]
     assert ((True, False), ("cell-voltage",)) == (sighting.fired, sighting.kinds)

@@ -214,13 +214,13 @@ def test_a_broken_sensor_does_not_rise(profile: Profile) -> None:
     assert [0.0] * 1000 == values(seen.given("cell_temp_rise_k_per_s"))
 
 
-def test_the_age_of_the_vehicle_message_counts_from_its_last_frame_on_the_bus(profile: Profile) -> None:
+def test_the_age_of_the_vehicle_message_counts_from_its_last_good_frame(profile: Profile) -> None:
     seen = observe(
         profile,
         (0.005, COMMAND, VEHICLE, []),
-        (0.011, COMMAND, VEHICLE, []),
+        (0.011, COMMAND, VEHICLE, [0, 1]),
         (0.020, STATE, DUT, []),
-        (0.041, COMMAND, VEHICLE, []),
+        (0.041, COMMAND, VEHICLE, [0, 2]),
         n=6,
     )
     age = values(seen.given("vehicle_message_age_s"))

@@ -15,7 +15,9 @@ import pytest
 from click.testing import CliRunner
 
 from harness.cli import cli
+from harness.rig import load_rig
 from harness.rig.resources import rigs_folder
+from harness.rig.session import Session
 
 pytest_plugins = ("pytester",)
 
@@ -41,6 +43,13 @@ voltage_v = 3.80
 CACHE = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _modules_are_loaded() -> None:
+    """Pytester forgets what a run imported; numpy cannot be imported twice in a process, so it is there before."""
+    with Session(load_rig(rigs_folder() / "ebus-lfp.toml")):
+        pass
+
+
 @pytest.fixture(autouse=True)
 def _same_cache(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pytester gives every test a home of its own; firmware need not be compiled for each."""
@@ -49,8 +58,8 @@ def _same_cache(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def play(pytester: pytest.Pytester, *words: str | Path) -> pytest.RunResult:
-    """A pytest run in a process of its own, as a user starts it; warnings are errors there too."""
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", "-W", "error", "--strict-markers", *words)
+    """A pytest run of its own, as a user starts it; warnings are errors there too."""
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", "-W", "error", "--strict-markers", *words)
 
 
 @pytest.fixture

@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
-from harness.faults.kinds.parameters import CONTACTOR, CONTACTORS, choice, number
+from harness.faults.kinds.channels import LONGEST_DELAY_S, Channel
+from harness.faults.kinds.parameters import CONTACTOR, CONTACTORS, FLOW, choice, number
 from harness.faults.model import Effect, FaultClass, FaultKind, Where
 
 _OPEN_OHM = 1e9
 _WELD = "contactor diagnosis by command, auxiliary contact and voltages: foxBMS 2 v1.11.0 contactor driver"
+_AUX = ("given.aux_positive", "given.aux_negative", "given.aux_precharge")
+_SWITCHED = ("truth.contactors", *_AUX, *FLOW)
 _IMD = "insulation monitors of the Bender IR155 kind; limits of UN R100.03 5.1.3"
 
 ACTUATORS: tuple[FaultKind, ...] = (
@@ -21,6 +24,7 @@ ACTUATORS: tuple[FaultKind, ...] = (
         _WELD,
         bench=True,
         options=CONTACTORS,
+        changes=_SWITCHED,
     ),
     FaultKind(
         "contactor-stuck-open",
@@ -32,6 +36,7 @@ ACTUATORS: tuple[FaultKind, ...] = (
         _WELD,
         bench=True,
         options=CONTACTORS,
+        changes=_SWITCHED,
     ),
     FaultKind(
         "contactor-slow",
@@ -49,6 +54,7 @@ ACTUATORS: tuple[FaultKind, ...] = (
         ),
         "mechanical opening takes 20-50 ms; slower by a tired spring or a free-wheeling diode (assumption)",
         options=CONTACTORS,
+        changes=_SWITCHED,
     ),
     FaultKind(
         "aux-contact-stuck",
@@ -61,6 +67,55 @@ ACTUATORS: tuple[FaultKind, ...] = (
         bench=True,
         masks=("aux_positive", "aux_negative", "aux_precharge"),
         options={**CONTACTORS, "open": 0.0, "closed": 1.0},
+        changes=_AUX,
+    ),
+    FaultKind(
+        "contactor-bouncing",
+        FaultClass.ACTUATOR,
+        "contact chatters after it has closed: open in every second step",
+        Where.TRUTH,
+        (Effect("CONTACTOR_BOUNCE_S", "SET", "bounce_s", "contactor"),),
+        (CONTACTOR, number("bounce_s", "s", 0.02, 2.0, "how long it chatters after every closing")),
+        "contact bounce lasts milliseconds; tens of them with a worn spring or low coil voltage (assumption)",
+        options=CONTACTORS,
+        shapes=("step", "intermittent"),
+        changes=_SWITCHED,
+    ),
+    FaultKind(
+        "coil-supply-dip",
+        FaultClass.ACTUATOR,
+        "supply of the contactor coils falls: closed contactors drop out, open ones do not pull in",
+        Where.TRUTH,
+        (Effect("COIL_SUPPLY_V", "SET", "voltage_v"),),
+        (number("voltage_v", "V", 0.0, 36.0, "coil voltage; they pull in from 70 %, hold down to 30 % of the supply"),),
+        "must-operate and must-release voltages of relay data sheets; 70 % and 30 % are an assumption",
+        bench=True,
+        changes=_SWITCHED,
+    ),
+    FaultKind(
+        "aux-contact-inverted",
+        FaultClass.ACTUATOR,
+        "auxiliary contact reads the opposite of what the contactor does",
+        Where.GIVEN,
+        (Effect("SENSE_AUX", "NEGATE", 0.0, "contactor"),),
+        (CONTACTOR,),
+        "a change-over contact wired to the wrong side (practice)",
+        bench=True,
+        masks=("aux_positive", "aux_negative", "aux_precharge"),
+        options=CONTACTORS,
+        changes=_AUX,
+    ),
+    FaultKind(
+        "aux-contact-late",
+        FaultClass.ACTUATOR,
+        "auxiliary contact follows the contactor late",
+        Where.GIVEN,
+        (Effect("SENSE_AUX", "DELAY", "delay_s", "contactor"),),
+        (CONTACTOR, number("delay_s", "s", 0.01, LONGEST_DELAY_S, "how much later it reads the new position")),
+        "filters and debouncing in the read-back (practice)",
+        masks=("aux_positive", "aux_negative", "aux_precharge"),
+        options=CONTACTORS,
+        changes=_AUX,
     ),
     FaultKind(
         "precharge-open",
@@ -71,6 +126,7 @@ ACTUATORS: tuple[FaultKind, ...] = (
         (),
         "overheated precharge resistor, the usual end of too many tries",
         bench=True,
+        changes=FLOW,
     ),
     FaultKind(
         "precharge-resistance",
@@ -80,6 +136,7 @@ ACTUATORS: tuple[FaultKind, ...] = (
         (Effect("PRECHARGE_OHM", "SET", "resistance_ohm"),),
         (number("resistance_ohm", "ohm", 0.1, 1e6, "resistance of the precharge branch"),),
         "precharge time constant R C: 50 ohm and 2 mF give 95 % after 0.30 s",
+        changes=FLOW,
     ),
     FaultKind(
         "fuse-blown",
@@ -90,8 +147,15 @@ ACTUATORS: tuple[FaultKind, ...] = (
         (),
         "end of every short circuit; stays open while the fault acts",
         bench=True,
+        changes=("truth.fuse_open", *FLOW),
     ),
 )
+
+MONITOR = Channel(
+    "insulation-monitor", "insulation resistance", "SENSE_INSULATION_OHM", FaultClass.INSULATION, "insulation_ohm",
+    "ohm", "ohm", "resistance", low=0.0, high=1e8, offset=1e8, noise=1e7, drift=1e7, spike=1e8, step=1e7, lowest=0.0,
+    highest=5e7, source=_IMD,
+)  # fmt: skip
 
 INSULATION: tuple[FaultKind, ...] = (
     FaultKind(
@@ -109,38 +173,11 @@ INSULATION: tuple[FaultKind, ...] = (
         ),
         _IMD,
         bench=True,
+        changes=("truth.insulation_ohm",),
     ),
-    FaultKind(
-        "insulation-monitor-set",
-        FaultClass.INSULATION,
-        "insulation monitor reports a value whatever the insulation is",
-        Where.GIVEN,
-        (Effect("SENSE_INSULATION_OHM", "SET", "resistance_ohm"),),
-        (number("resistance_ohm", "ohm", 0.0, 1e8, "what the monitor reports"),),
-        _IMD,
-        bench=True,
-        masks=("insulation_ohm",),
-    ),
-    FaultKind(
-        "insulation-monitor-offset",
-        FaultClass.INSULATION,
-        "insulation monitor reads too high or too low",
-        Where.GIVEN,
-        (Effect("SENSE_INSULATION_OHM", "ADD", "offset_ohm"),),
-        (number("offset_ohm", "ohm", -1e8, 1e8, "added to the reading"),),
-        _IMD,
-        masks=("insulation_ohm",),
-    ),
-    FaultKind(
-        "insulation-monitor-stuck",
-        FaultClass.INSULATION,
-        "insulation monitor dead: last value kept",
-        Where.GIVEN,
-        (Effect("SENSE_INSULATION_OHM", "HOLD", 0.0),),
-        (),
-        _IMD,
-        masks=("insulation_ohm",),
-    ),
+    *MONITOR.readings(),
+    *MONITOR.timing(),
+    MONITOR.invalid("marked invalid: the monitor is dead and says so", "insulation_valid"),
 )
 
 KINDS: tuple[FaultKind, ...] = (*ACTUATORS, *INSULATION)

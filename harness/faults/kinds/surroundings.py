@@ -1,22 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Faults of supply, vehicle, charger, weather and bus messages."""
+"""Faults of the weather, the vehicle, the charger and what they send."""
 
 from __future__ import annotations
 
-from harness.faults.kinds.parameters import MESSAGE, number
+from harness.faults.kinds.parameters import FLOW, MESSAGE, number
 from harness.faults.model import Effect, FaultClass, FaultKind, Where
 
+# Temperatures shift resistances and open-circuit voltages a little, and with them the current.
+_WEATHER = ("truth.cell_temp_degc", *FLOW)
+_IGNORES = Effect("VEHICLE_IGNORES_LIMITS", "SET", 1.0)
+
 KINDS: tuple[FaultKind, ...] = (
-    FaultKind(
-        "supply-dip",
-        FaultClass.SUPPLY,
-        "the controller's 24 V supply at another voltage",
-        Where.TRUTH,
-        (Effect("SUPPLY_V", "SET", "voltage_v"),),
-        (number("voltage_v", "V", 0.0, 60.0, "supply voltage; far below its minimum the controller is off"),),
-        "24 V on-board nets: ISO 16750-2 supply voltage classes (not confirmed)",
-        bench=True,
-    ),
     FaultKind(
         "hvil-open",
         FaultClass.ENVIRONMENT,
@@ -26,6 +20,7 @@ KINDS: tuple[FaultKind, ...] = (
         (),
         "a plug pulled or a cover opened; ISO 6469-3",
         bench=True,
+        changes=("given.hvil_closed",),
     ),
     FaultKind(
         "crash",
@@ -36,6 +31,18 @@ KINDS: tuple[FaultKind, ...] = (
         (),
         "hard-wired crash line, contactors open within 10-100 ms (assumption)",
         bench=True,
+        changes=("given.crash",),
+    ),
+    FaultKind(
+        "service-plug-pulled",
+        FaultClass.ENVIRONMENT,
+        "service disconnect pulled: the string is interrupted and its interlock contact opens",
+        Where.TRUTH,
+        (Effect("FUSE_OPEN", "SET", 1.0), Effect("HVIL_OPEN", "SET", 1.0)),
+        (),
+        "a manual service disconnect carries an interlock contact; ISO 6469-3 (not confirmed)",
+        bench=True,
+        changes=("given.hvil_closed", "truth.fuse_open", *FLOW),
     ),
     FaultKind(
         "coolant-loss",
@@ -45,6 +52,7 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("COOLANT_FLOW", "SET", "flow"),),
         (number("flow", "", 0.0, 1.0, "share of the normal cooling that remains", default=0.0),),
         "pump stop, blocked channel, chiller off (practice)",
+        changes=_WEATHER,
     ),
     FaultKind(
         "ambient-temperature",
@@ -54,6 +62,7 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("AMBIENT_DEGC", "SET", "temp_degc"),),
         (number("temp_degc", "°C", -50.0, 85.0, "air and coolant inlet"),),
         "operating range of road vehicles -40..+85 °C: ISO 16750-4 (not confirmed)",
+        changes=("truth.coolant_degc", *_WEATHER),
     ),
     FaultKind(
         "charger-ignores-limits",
@@ -64,6 +73,7 @@ KINDS: tuple[FaultKind, ...] = (
         (),
         "single fault in IEC 62619 clause 8 (functional safety): overcharge control",
         bench=True,
+        changes=FLOW,
     ),
     FaultKind(
         "charger-overvoltage",
@@ -74,6 +84,7 @@ KINDS: tuple[FaultKind, ...] = (
         (number("offset_v", "V", 0.0, 300.0, "added to the voltage it regulates to"),),
         "single fault in IEC 62619 clause 8 (functional safety): overcharge control of voltage",
         bench=True,
+        changes=FLOW,
     ),
     FaultKind(
         "vehicle-ignores-limits",
@@ -84,6 +95,7 @@ KINDS: tuple[FaultKind, ...] = (
         (),
         "over-current by an inverter that lost the limit message",
         bench=True,
+        changes=FLOW,
     ),
     FaultKind(
         "load-power",
@@ -94,6 +106,61 @@ KINDS: tuple[FaultKind, ...] = (
         (number("power_w", "W", -2e6, 2e6, "power at the link"),),
         "city bus peaks of 180-240 kW, regeneration 100-150 kW; above is abuse",
         bench=True,
+        changes=FLOW,
+    ),
+    FaultKind(
+        "load-dump",
+        FaultClass.CHARGER_VEHICLE,
+        "the traction load falls off the link at once and stays off",
+        Where.TRUTH,
+        (Effect("LOAD_W", "SET", 0.0),),
+        (),
+        "an inverter that blocks its pulses at full power (practice)",
+        bench=True,
+        changes=FLOW,
+    ),
+    FaultKind(
+        "regeneration-unlimited",
+        FaultClass.CHARGER_VEHICLE,
+        "the vehicle brakes into the pack whatever the controller allows, a full pack included",
+        Where.TRUTH,
+        (Effect("LOAD_W", "SET", "power_w", factor=-1.0), _IGNORES),
+        (number("power_w", "W", 0.0, 1e6, "power put into the link"),),
+        "regeneration of 100-150 kW of a city bus; at a full pack it must be zero",
+        bench=True,
+        changes=FLOW,
+    ),
+    FaultKind(
+        "traction-unlimited",
+        FaultClass.CHARGER_VEHICLE,
+        "the vehicle draws this power whatever the controller allows",
+        Where.TRUTH,
+        (Effect("LOAD_W", "SET", "power_w"), _IGNORES),
+        (number("power_w", "W", 0.0, 2e6, "power taken from the link"),),
+        "over-current by an inverter that lost the limit message",
+        bench=True,
+        changes=FLOW,
+    ),
+    FaultKind(
+        "link-short",
+        FaultClass.CHARGER_VEHICLE,
+        "short circuit on the vehicle side of the contactors",
+        Where.TRUTH,
+        (Effect("LINK_SHORT_OHM", "SET", "resistance_ohm"),),
+        (number("resistance_ohm", "ohm", 0.01, 10_000.0, "resistor across the link"),),
+        "external short circuit: UN R100.03 Annex 9 F; 1 ohm draws about 600 A of a 600 V pack",
+        bench=True,
+        changes=FLOW,
+    ),
+    FaultKind(
+        "charger-reversed",
+        FaultClass.CHARGER_VEHICLE,
+        "charger takes the current that it should deliver",
+        Where.TRUTH,
+        (Effect("CHARGER_REVERSED", "SET", 1.0),),
+        (),
+        "wrong sign of the current command in a bidirectional charger (practice)",
+        changes=FLOW,
     ),
     FaultKind(
         "message-lost",
@@ -105,6 +172,7 @@ KINDS: tuple[FaultKind, ...] = (
         "communication faults of IEC 61784-3: loss",
         bench=True,
         masks=("vehicle_message_age_s", "charger_message_age_s"),
+        changes=("bus",),
     ),
     FaultKind(
         "message-late",
@@ -116,5 +184,6 @@ KINDS: tuple[FaultKind, ...] = (
         "communication faults of IEC 61784-3: unacceptable delay",
         bench=True,
         masks=("vehicle_message_age_s", "charger_message_age_s"),
+        changes=("bus",),
     ),
 )

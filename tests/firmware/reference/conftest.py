@@ -22,6 +22,7 @@ SOURCES = ROOT / "rigs" / "reference-bms"
 DATABASE = ROOT / "dbc" / "reference-bms.dbc"
 TICK_US = 10_000
 VALID, OPEN_WIRE = 1, 2  # FIL_VALID, FIL_OPEN_WIRE
+BUS_OFF = 2  # FIL_CAN_BUS_OFF
 POSITIVE, NEGATIVE, PRECHARGE = 1, 2, 4  # FIL_OUT_*
 AUX = {POSITIVE: 1 << 4, NEGATIVE: 1 << 5, PRECHARGE: 1 << 6}  # FIL_IN_AUX_*
 CONTACTOR_TICKS = 3  # a contactor moves in 30 ms
@@ -85,6 +86,10 @@ class Bms:
         self.ignition, self.plug, self.hvil, self.crash = True, False, True, False
         self.aux: dict[int, bool] = {}  # contacts held, whatever the contactor does
         self.mode, self.reset = "standby", False
+        self.can_state = np.zeros(1, np.uint8)  # FIL_CAN_*
+        self.can_recovers = True  # whether a restart brings the bus back
+        self.restarts: list[float] = []
+        self.clock = 1.0  # of its clock against the true one
         self.vehicle, self.charger = Sender(0x200, 0x20), Sender(0x210, 0x21)
         self.ticks = 0
         self.frames: list[tuple[float, int, bytes]] = []
@@ -106,6 +111,7 @@ class Bms:
             ("temp_flags", "uint8_t[]"),
         ):
             setattr(self._inputs, name, self.ffi.from_buffer(kind, getattr(self, name)))
+        self._inputs.can_state, self._inputs.n_buses = self.ffi.from_buffer("uint8_t[]", self.can_state), 1
         self._outputs.balancing = self.ffi.from_buffer("uint8_t[]", self.balancing)
 
     def _power_on(self, parameters: dict[str, int], nvm: bytes | None, start_tick_ms: int) -> str | None:
@@ -146,7 +152,7 @@ class Bms:
 
     def _fill(self) -> None:
         inputs = self._inputs
-        inputs.now_us = self.ticks * TICK_US
+        inputs.now_us = round(self.ticks * TICK_US * self.clock)
         pack_mv = int(self.cell_uv.sum(dtype=np.int64)) // 1000 if self.pack_mv is None else self.pack_mv
         link_mv = round(self._link(pack_mv / 1000) * 1000)
         inputs.current_ma, inputs.pack_mv = self.current_ma, pack_mv
@@ -167,7 +173,23 @@ class Bms:
         frame.data[0 : len(data)] = list(data)
         return int(self.lib.fil_can_rx(frame))
 
+    @property
+    def bus_off(self) -> bool:
+        """Whether its CAN controller is bus-off: it hears nothing, and what it sends is thrown away."""
+        return bool(self.can_state[0] == BUS_OFF)
+
+    def _restart_bus(self) -> None:
+        """128 times 11 recessive bits take 2.8 ms at 500 kbit/s: back with the next tick."""
+        if self._outputs.can_restart & 1:
+            self.restarts.append(self.now_s)
+            if self.can_recovers:
+                self.can_state[0] = 0
+
     def _rest_bus(self) -> None:
+        if self.bus_off:
+            for sender in (self.vehicle, self.charger):
+                sender.counter = (sender.counter + 1) % 15
+            return
         if self.vehicle.on:
             body = bytes([MODES[self.mode] << 4, int(self.reset), 0, 0, 0, 0, 0])
             assert self.receive(self.vehicle.identifier, self.vehicle.payload(body)) == 0
@@ -177,6 +199,8 @@ class Bms:
     def _collect(self) -> None:
         while (count := self.lib.fil_can_tx(self._tx, len(self._tx))) > 0:
             for frame in self._tx[0:count]:
+                if self.bus_off:
+                    continue
                 data = bytes(frame.data[0 : frame.length])
                 self.frames.append((self.now_s, frame.id, data))
                 self._latest[frame.id] = data
@@ -196,6 +220,7 @@ class Bms:
         self.ticks += 1
         self._move_contactors(self._outputs.contactors)
         self._collect()
+        self._restart_bus()
         if not self.commands or self.commands[-1][1] != self._outputs.contactors:
             self.commands.append((self.now_s, self._outputs.contactors))
         return result

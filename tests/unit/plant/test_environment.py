@@ -198,6 +198,16 @@ def test_auxiliaries_are_fed_by_the_charger(make_plant: MakePlant) -> None:
     assert -truth.pack_a == pytest.approx(50.0 - 6e3 / truth.link_v, abs=1e-6)
 
 
+def test_a_reversed_charger_takes_the_current_it_should_give(make_plant: MakePlant) -> None:
+    plant = charging(make_plant, charger_max_a=80.0)
+    plant.run(0.1)
+    assert plant.truth.pack_a == pytest.approx(-80.0)
+    plant.distortion.charger_reversed = 1
+    plant.run(0.1)
+    assert (plant.truth.pack_a, plant.truth.charger_a) == pytest.approx((80.0, -80.0))
+    assert plant.effect("CHARGER_REVERSED") == pytest.approx(160.0 * 1e3)
+
+
 def test_a_charger_that_ignores_limits_goes_on_at_its_own(make_plant: MakePlant) -> None:
     plant = charging(make_plant, charger_max_a=80.0, charger_max_v=700.0)
     plant.heard.charge_limit_a = 20.0
