@@ -61,7 +61,8 @@ def _show(result: Comparison) -> None:
     for found in result.divergences:
         difference = found.difference
         at = "" if difference.at_s is None else f" at {difference.at_s:.3f} s"
-        say(f"{difference.key.what} {difference.key.name}{at}, in {count_text(found.seen, 'scenario')}; smallest:")
+        name = f"{difference.key.name} {difference.key.how}".strip()
+        say(f"{difference.key.what} {name}{at}, in {count_text(found.seen, 'scenario')}; smallest:")
         say(f"  A: {difference.a}\n  B: {difference.b}")
         say("".join(f"    {line}\n" for line in dump_scenario(found.scenario).splitlines() if line))
     if result.more_keys:

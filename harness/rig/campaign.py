@@ -210,11 +210,10 @@ class _Run:
 
     def _count(self, phase: str, batch: Batch) -> None:
         """Coverage of all scenarios; only the generated ones are a random sample."""
-        for scenario, line in zip(batch.scenarios, batch.lines, strict=True):
-            self._coverage.add(scenario, line.get("fired", ()))
-            if phase == GENERATED:
-                self._generated += 1
-                self._generated_failed += line["outcome"] in ("FAIL", "ERROR")
+        self._coverage.add_bins(batch.bins)
+        if phase == GENERATED:
+            self._generated += len(batch.lines)
+            self._generated_failed += sum(line["outcome"] in ("FAIL", "ERROR") for line in batch.lines)
 
     def _keep(self, phase: str, lines: Iterable[Mapping[str, Any]]) -> None:
         if self._run_dir is not None:

@@ -70,6 +70,7 @@ class Comparison:
                 {
                     "what": found.difference.key.what,
                     "name": found.difference.key.name,
+                    "how": found.difference.key.how,
                     "at_s": found.difference.at_s,
                     "a": found.difference.a,
                     "b": found.difference.b,

@@ -18,10 +18,11 @@ What = Literal["error", "output", "frames", "verdict"]
 
 
 class Key(NamedTuple):
-    """What differs: an output quantity, a message by name, or a requirement."""
+    """What differs: an output quantity, a message by name, or a requirement with both outcomes, "PASS/FAIL"."""
 
     what: What
     name: str
+    how: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,5 +154,6 @@ def _verdicts(a: Run, b: Run) -> Iterator[Difference]:
         if other is None or other.outcome is verdict.outcome:
             continue
         times = [at_s for at_s in (verdict.at_s, other.at_s) if at_s is not None]
+        how = f"{verdict.outcome.value}/{other.outcome.value}"  # so that making it small does not slip to less
         texts = (f"{item.outcome.value}: {item.reason}".rstrip(": ") for item in (verdict, other))
-        yield Difference(Key("verdict", verdict.requirement), min(times, default=None), *texts)
+        yield Difference(Key("verdict", verdict.requirement, how), min(times, default=None), *texts)

@@ -68,8 +68,6 @@ def case_record(case: Case) -> dict[str, Any]:
     seen = {verdict.outcome for verdict in case.verdicts} - {Outcome.NOT_EXERCISED}
     outcome = Outcome.ERROR if case.error else overall(seen)
     record: dict[str, Any] = {"title": case.scenario.title, "outcome": outcome.value}
-    if case.faults:
-        record["fired"] = [fault.fired for fault in case.faults]
     if bad or case.error:
         record["error"] = case.error
         record["verdicts"] = [verdict_record(verdict) for verdict in bad if not case.error]

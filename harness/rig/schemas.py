@@ -22,8 +22,8 @@ _SCHEMAS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
     "profile": profile_file.schema,
     "cell": CellFile.model_json_schema,
     "cycle": Cycle.model_json_schema,
-    "faults": catalogue_schema,
     "defects": DefectFile.model_json_schema,
+    "faults": catalogue_schema,
 }
 
 

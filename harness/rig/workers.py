@@ -23,9 +23,9 @@ from harness.rig.process import Worker, WorkerOptions
 from harness.rig.session import Run, Session, build_libraries
 from harness.rig.surveys import Sighting, SurveyJob
 from harness.scenario import Scenario
-from harness.search.coverage import Aim
-from harness.search.moves import Space
+from harness.search.moves import Aim, Space
 from harness.search.runner import Case
+from harness.search.sequences import aim_of
 
 BATCH = 16  # scenarios summed up by a worker before it answers
 LIMIT_S = 60.0
@@ -95,20 +95,23 @@ class Pool:
         """
         return self._stream(BatchJob(batch) for batch in _batches(scenarios))
 
-    def generate(self, searched: Space, seed: int, n: int, *, aims: Sequence[Aim] = ()) -> Iterator[Batch]:
-        """The sums over the first `n` scenarios of `search.sequences.generate`, a few each, in their order.
-
-        The workers generate what they play: `searched` must be the space of this rig. Raises as `map` does.
-        """
-        ranges = (range(first, min(first + BATCH, n)) for first in range(0, n, BATCH))
-        return self._stream(GeneratedJob(Generated(searched, seed, numbers, _of(aims, numbers))) for numbers in ranges)
-
     def surveys(self, scenarios: Iterable[Scenario]) -> Iterator[tuple[Sighting, ...]]:
         """Play many scenarios; what each of them showed, in the order given, a few scenarios at a time.
 
         Raises as `map` does.
         """
         return self._stream(SurveyJob(batch) for batch in _batches(scenarios))
+
+    def generate(self, searched: Space, seed: int, n: int, *, aims: Sequence[Aim] = ()) -> Iterator[Batch]:
+        """The sums over the first `n` scenarios of `search.sequences.generate`, a few each, in their order.
+
+        The workers generate what they play: `searched` must be the space of this rig. Raises as `map` does.
+        """
+        ranges = (range(first, min(first + BATCH, n)) for first in range(0, n, BATCH))
+        made = (
+            Generated(searched, seed, numbers, tuple(aim_of(aims, number) for number in numbers)) for numbers in ranges
+        )
+        return self._stream(GeneratedJob(scenarios) for scenarios in made)
 
     def _stream(self, jobs: Iterator[Job[Answer]]) -> Iterator[Answer]:
         flow = Flow(self, jobs)
@@ -184,8 +187,3 @@ def _batches(scenarios: Iterable[Scenario]) -> Iterator[tuple[Scenario, ...]]:
     source = iter(scenarios)
     while batch := tuple(islice(source, BATCH)):
         yield batch
-
-
-def _of(aims: Sequence[Aim], numbers: range) -> tuple[Aim, ...]:
-    """The aim of each number, as `search.sequences.generate` deals them out."""
-    return tuple(aims[number // 2 % len(aims)] for number in numbers) if aims else ()

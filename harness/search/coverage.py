@@ -1,6 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Coverage of the fault space: which combinations of kind, operating state, side of the limit, relation to the
-confirmation time and place have been played with a fault that fired.
+"""Coverage of the fault space: kind, operating state, side of the limit, relation to the confirmation time, place.
 
 The bins follow from the requirements and the rig alone. The operating state is the one that was asked for: what a
 controller does with the request is its own affair.
@@ -9,14 +8,14 @@ controller does with the request is its own affair.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from harness.faults.check import Bounds, Value
 from harness.requirements.model import Requirement, Trip
 from harness.scenario import CommandAction, FaultAction, Scenario, Start
-from harness.search.moves import Move, Pick, Space, fault_of
+from harness.search.moves import Aim, Move, Pick, Space, fault_of
 from harness.search.places import NOWHERE, PLACED, class_of
 from harness.search.stimuli import Recipe, limit_of, outward, recipes_for
 
@@ -38,13 +37,6 @@ class Bin(NamedTuple):
     place: str
 
 
-class Aim(NamedTuple):
-    """A start state and first picks that play one bin."""
-
-    start: Start
-    picks: tuple[Pick, ...]
-
-
 @dataclass(frozen=True, slots=True)
 class _Line:
     """A limit as one kind of fault meets it, in the unit of the fault's parameter; `parameter` "" = on or off."""
@@ -63,9 +55,10 @@ class _Line:
 
 
 class FaultSpace:
-    """The bins of one rig. `reachable` are those that sequences of its space can play."""
+    """The bins of one rig. `reachable` are those that sequences of its space `searched` can play."""
 
     def __init__(self, requirements: Sequence[Requirement], bounds: Bounds, searched: Space) -> None:
+        self.searched = searched
         self._bounds = bounds
         self._lines: dict[str, list[_Line]] = {}
         trips = [requirement for requirement in requirements if isinstance(requirement, Trip)]
@@ -77,11 +70,14 @@ class FaultSpace:
         for group, moves in enumerate(searched.groups):
             for place, move in enumerate(moves):
                 self._enter(group, place, move)
+        self.reachable: tuple[Bin, ...] = tuple(self._picks)  # in a fixed order
+        self._numbers = {found: number for number, found in enumerate(self.reachable)}
 
-    @property
-    def reachable(self) -> tuple[Bin, ...]:
-        """Every bin that a sequence can play, in a fixed order."""
-        return tuple(self._picks)
+    def fired_bins(self, scenario: Scenario, fired: Sequence[bool]) -> list[int]:
+        """The reachable bins of the faults that fired, by number; `fired` for each fault in order."""
+        pairs = zip(self.bins(scenario), fired, strict=False)
+        numbers = [self._numbers.get(found) for found, has_fired in pairs if has_fired]
+        return [number for number in numbers if number is not None]
 
     def bins(self, scenario: Scenario) -> Iterator[Bin]:
         """The bin of each fault of a scenario, in its order."""
@@ -133,9 +129,11 @@ class Coverage:
 
     def add(self, scenario: Scenario, fired: Sequence[bool]) -> None:
         """Take in one scenario; `fired` for each of its faults in order."""
-        for found, has_fired in zip(self.space.bins(scenario), fired, strict=False):
-            if has_fired:
-                self.counts[found] += 1
+        self.add_bins(self.space.fired_bins(scenario, fired))
+
+    def add_bins(self, numbers: Iterable[int]) -> None:
+        """Take in what `FaultSpace.fired_bins` gave, also in another process."""
+        self.counts.update(self.space.reachable[number] for number in numbers)
 
     def empty(self) -> tuple[Bin, ...]:
         """Reachable bins that were not played yet."""

@@ -47,6 +47,13 @@ class Pick(NamedTuple):
     shape: int
 
 
+class Aim(NamedTuple):
+    """What a sequence is to begin with: a start state and the first picks."""
+
+    start: Start
+    picks: tuple[Pick, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Move:
     """A fault or a command without its times. `lies`: a sensor or message is wrong. `hazard`: see `samples`."""
