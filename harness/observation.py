@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
+from harness.canbus.ranges import reported_ranges
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -24,7 +25,6 @@ from harness.extremes import (
     Range,
     bit_ranges,
     given_ranges,
-    reported_ranges,
 )
 from harness.received import Receptions, Times, asked, forgotten, recovered, request_new, restart_age, rising
 from harness.requirements.evidence import MessageSeries, Series

@@ -181,14 +181,20 @@ def rising(on: NDArray[np.bool_]) -> NDArray[np.intp]:
 
 
 def recovered(trace: Trace) -> NDArray[Any] | None:
-    """1 for a second after the controller's CAN was bus-off and is not any more."""
+    """1 for a second after the controller's CAN was bus-off and is not any more.
+
+    A power cycle ends it: a controller that was switched off has forgotten, and its CAN starts anew.
+    """
     state = trace.columns.get("given", {}).get("can_state")
     if state is None:
         return None
+    powered = trace.columns.get("output", {}).get("powered")
+    on = np.ones(len(state), dtype=np.bool_) if powered is None else powered > _HALF
     off = state >= _BUS_OFF
-    back_s = trace.t_s[1:][off[:-1] & ~off[1:]]
-    latest_s = np.concatenate(([-np.inf], back_s)).take(np.searchsorted(back_s, trace.t_s, side="right"))
-    return (trace.t_s - latest_s < RECOVERED_S).astype(np.float32)
+    back = np.concatenate(([False], off[:-1] & ~off[1:] & on[:-1] & on[1:]))
+    latest_s = np.maximum.accumulate(np.where(back, trace.t_s, -np.inf))
+    dark_s = np.maximum.accumulate(np.where(on, -np.inf, trace.t_s))
+    return ((trace.t_s - latest_s < RECOVERED_S) & (latest_s > dark_s)).astype(np.float32)
 
 
 def restart_age(trace: Trace) -> Times | None:
@@ -236,14 +242,22 @@ def _too_short(message: RestbusMessage, frames: Frames) -> Times:
 
 
 def _accepted(t_s: Times, counter: NDArray[np.int64], message: RestbusMessage, restarts_s: Times) -> NDArray[np.bool_]:
-    """Frame by frame: only where a counter went another way than by one."""
+    """Frame by frame only where a counter went another way than by one: what follows an accepted frame is accepted."""
     modulus, period_s = message.counter_max + 1, message.period_ms / 1e3
     accepted = np.zeros(len(t_s), np.bool_)
+    breaks = np.flatnonzero(e2e.counter_steps(counter, modulus) != 1) + 1
     bounds = [0, *np.searchsorted(t_s, restarts_s, side="left").tolist(), len(t_s)]
     for first, end in pairwise(sorted(bounds)):
         receiver = _Receiver(modulus, period_s)
-        for at in range(first, end):
-            accepted[at] = receiver.takes(float(t_s[at]), int(counter[at]))
+        at = first
+        while at < end:
+            if receiver.takes(float(t_s[at]), int(counter[at])):
+                until = min(end, *breaks[breaks.searchsorted(at, side="right") :][:1].tolist(), len(t_s))
+                receiver.took(float(t_s[until - 1]), int(counter[until - 1]))
+                accepted[at:until] = True
+                at = until
+            else:
+                at += 1
     return accepted
 
 
@@ -259,8 +273,12 @@ class _Receiver:
         """Whether a frame with a right checksum is accepted now."""
         if not self._plausible(t_s, counter):
             return False
-        self._last, self._run = (t_s, counter), 0
+        self.took(t_s, counter)
         return True
+
+    def took(self, t_s: float, counter: int) -> None:
+        """A frame was accepted."""
+        self._last, self._run = (t_s, counter), 0
 
     def _plausible(self, t_s: float, counter: int) -> bool:
         if self._last is None:

@@ -183,7 +183,13 @@ class Decoded:
         if len(places) > 1:
             series = self.signal(path)
             return series.t_s, series.value
-        return self._node_times(places[0].node), self._values(places[0])
+        nodes, node = self._nodes, places[0].node
+        times = self._times.get(node)
+        if times is None:
+            times = self._node_times(node)
+        count = nodes.count[node]
+        start = nodes.value_start[node] + places[0].row * count
+        return times, nodes.values[start : start + count]  # spelled out: asked for hundreds of signals at a time
 
     def extremes(self, wanted: WantedSignals) -> list[tuple[float, float]]:
         """Least and greatest value of signals as from `Decoder.wanted`; NaN where none came or one is NaN."""

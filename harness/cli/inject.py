@@ -44,7 +44,31 @@ def _complete_parameter(ctx: click.Context, _param: click.Parameter, incomplete:
     ]
 
 
-@click.command()
+class _ExplainingCommand(click.Command):
+    """`inject RIG FAULT --help` tells of that fault too: its parameters with units and ranges."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Remember the words of the call: --help is answered before they become parameters."""
+        ctx.meta["words"] = tuple(args)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The parameters of the fault named in the call."""
+        from harness.cli.listing import allowed_text  # noqa: PLC0415 - only for --help with a fault
+        from harness.faults.catalogue import find_kind, timing_of  # noqa: PLC0415 - see above
+
+        kind = next((found for word in ctx.meta["words"] if (found := find_kind(word)) is not None), None)
+        if kind is None:
+            return
+        rows = [
+            (f"{p.name} [{p.unit}]" if p.unit else p.name, f"{p.meaning}; {allowed_text(p)}")
+            for p in (*kind.parameters, *timing_of(kind))
+        ]
+        with formatter.section(f"Parameters of {kind.kind} ({kind.title})"):
+            formatter.write_dl(rows)
+
+
+@click.command(cls=_ExplainingCommand)
 @click.argument("rig")
 @click.argument("fault", shell_complete=_complete_fault)
 @click.argument("parameters", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=_complete_parameter)

@@ -130,13 +130,13 @@ void bh_frame_copy(fil_frame *to, const fil_frame *from) {
 }
 
 int bh_bus_queue(bh_buses *buses, const fil_frame *frame, uint8_t node, uint64_t release_ns) {
-    return buses->wire->n_bending == 0 ? bh_bus_put(buses, frame, node, -1, release_ns)
-                                       : bh_wire_queue(buses, frame, node, release_ns);
+    return buses->planned ? bh_wire_queue(buses, frame, node, release_ns)
+                          : bh_bus_put(buses, frame, node, -1, release_ns);
 }
 
 int bh_bus_put(bh_buses *buses, const fil_frame *frame, uint8_t node, int16_t source, uint64_t release_ns) {
     bh_bus *bus = &buses->bus[frame->bus];
-    if (bus->node[node].state == BH_BUS_OFF) {
+    if (bus->disturbed && bus->node[node].state == BH_BUS_OFF) {
         return 0;
     }
     if (bus->n_free == 0) {
@@ -228,7 +228,7 @@ static void begin(bh_buses *buses, bh_bus *bus, bh_waiting entry, uint64_t at_ns
     bus->current = (int32_t)entry.slot;
     bus->current_order = entry.order;
     bus->cause = 0;
-    bus->troubled = bus->disturbed || buses->wire->n_attempts > 0 || same_identifier_waits(bus, entry);
+    bus->troubled = bus->disturbed || buses->planned || same_identifier_waits(bus, entry);
     bus->end_ns = at_ns + (bus->troubled ? bh_attempt_begin(buses, bus, at_ns)
                                          : bh_frame_ns(buses, &bus->slots[bus->current].frame));
     bus->idle_ns = bus->end_ns + buses->intermission_ns;
@@ -260,7 +260,7 @@ static void start_disturbed(bh_buses *buses, bh_bus *bus, uint64_t until_ns) {
 
 /* Put the winner on an idle bus, unless its start lies at or after until_ns: others may still join the arbitration. */
 static void start(bh_buses *buses, bh_bus *bus, uint64_t until_ns) {
-    if (buses->wire->n_sources > 0) {
+    if (buses->planned && buses->wire->n_sources > 0) {
         bh_foreign_supply(buses, bus, until_ns);
     }
     if (bus->disturbed) {

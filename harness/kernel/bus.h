@@ -87,6 +87,8 @@ typedef struct bh_buses {
     double load_per_ns;
     uint8_t *dut_state; /* [n] what the firmware is told */
     uint8_t dut_on;     /* it has supply: it receives and acknowledges */
+    uint8_t n_dut_off;  /* buses on which it is bus-off */
+    uint8_t planned;    /* there are faults that wire.c looks after */
 } bh_buses;
 
 void bh_bus_create(bh_arena *arena, bh_buses *buses, const bh_bus_config *config, uint32_t tick_us);
@@ -111,7 +113,7 @@ const bh_slot *bh_bus_next(bh_buses *buses, uint64_t until_ns, uint64_t *end_ns)
 
 /* Whether the controller of the DUT is on the bus. */
 static inline int bh_bus_dut_hears(const bh_buses *buses, uint8_t bus) {
-    return buses->dut_state[bus] != BH_BUS_OFF;
+    return buses->n_dut_off == 0 || buses->dut_state[bus] != BH_BUS_OFF;
 }
 
 /* Close the tick: bring load and recoveries up to date. */

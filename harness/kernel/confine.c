@@ -31,7 +31,9 @@ static void set_state(bh_buses *buses, bh_bus *bus, uint8_t node, uint8_t state,
         bus->node[node].since_ns = t_ns;
     }
     if (node == BH_NODE_DUT) {
-        buses->dut_state[bus - buses->bus] = state;
+        uint8_t *told = &buses->dut_state[bus - buses->bus];
+        buses->n_dut_off = (uint8_t)(buses->n_dut_off + (state == BH_BUS_OFF) - (*told == BH_BUS_OFF));
+        *told = state;
     }
 }
 

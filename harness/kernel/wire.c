@@ -58,12 +58,14 @@ void bh_wire_plan(bh_wire *wire, bh_buses *buses, uint64_t now_ns) {
         }
     }
     wire->n = wire->n_bending = wire->n_attempts = wire->n_sources = 0;
+    buses->planned = 0;
     wire->filtered = 0;
     wire->n_past = 0;
     for (int32_t i = 0; i < faults->n; i++) {
         const int32_t point = faults->plan[i].point;
         memset(&wire->memory[i], 0, sizeof wire->memory[i]);
         wire->n += point >= BH_AT_FRAME_DROP;
+        buses->planned |= point >= BH_AT_FRAME_DROP;
         wire->n_bending += is_bending(point);
         wire->n_attempts += point == BH_AT_FRAME_BIT_ERROR || point == BH_AT_FRAME_ACK;
         wire->n_sources += point == BH_AT_FOREIGN_SENDER || point == BH_AT_FOREIGN_BABBLE;

@@ -42,9 +42,9 @@ def verdict_table(requirements: Sequence[Requirement], verdicts: Mapping[str, Ve
     table.add_column("requirement", no_wrap=True)
     table.add_column("verdict", no_wrap=True)
     table.add_column("worst margin", justify="right", no_wrap=True)
-    table.add_column("must", justify="right")
-    table.add_column("must not", justify="right")
-    table.add_column("title", overflow="ellipsis", no_wrap=True)
+    table.add_column("must", justify="right", no_wrap=True)
+    table.add_column("must not", justify="right", no_wrap=True)
+    table.add_column("title", min_width=20)
     for requirement in requirements:
         verdict = verdicts[requirement.id]
         table.add_row(

@@ -21,6 +21,7 @@ from harness.units import CONTROLLER_STATES
 CURRENT_GONE_A = 1.0  # a pack carrying less counts as disconnected (domain facts B1, "plant current < 1 A")
 BEFORE_FLAG_S = 0.2  # a controller that acts this shortly before its flag is on the bus acts because of the same fault
 MENTIONED_SHARE = 0.5  # of its shortest confirmation time: a cause that lasted less is not mentioned
+_CAN_STATES = ("error active: it can send", "error passive", "bus-off: its frames stop")
 _STATE_NAMES = {number: name for name, number in CONTROLLER_STATES.items()}
 
 
@@ -63,6 +64,7 @@ def timeline(
     due = list(_reactions(trips, evidence))
     entries += _limit_entries(evidence, due)
     entries += _state_entries(evidence)
+    entries += _bus_entries(evidence)
     entries += _contactor_entries(evidence, due)
     return tuple(sorted(entries, key=lambda entry: entry.t_s))
 
@@ -154,6 +156,12 @@ def _state_entries(evidence: Evidence) -> Iterator[Entry]:
     series = evidence.reported("bms_state")
     for t_s, value in _changes(series):
         yield Entry(t_s, f"state {_STATE_NAMES.get(int(value), str(int(value)))}")
+
+
+def _bus_entries(evidence: Evidence) -> Iterator[Entry]:
+    """The controller's CAN leaving and coming back to the bus."""
+    for t_s, value in _changes(evidence.given("can_state")):
+        yield Entry(t_s, f"CAN of the controller is {_CAN_STATES[int(value)]}")
 
 
 def _contactor_entries(evidence: Evidence, due: Sequence[_Reaction]) -> Iterator[Entry]:

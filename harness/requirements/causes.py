@@ -136,7 +136,8 @@ def explains(record: Record, requirement: Trip, causes: Causes, flag: FlagRun) -
     # What it confirmed while booting, or just before power was lost, shows only in the first message after booting.
     windows = [(min(flag.start_s - latest_s, flag.start_s if flag.booted_s is None else flag.booted_s), flag.start_s)]
     if flag.power_off_s is not None:
-        windows.append((flag.power_off_s - latest_s, flag.power_off_s))
+        until_s = flag.power_off_s if flag.booted_s is None else max(flag.power_off_s, flag.booted_s)
+        windows.append((flag.power_off_s - latest_s, until_s))
     if flag.silent_s is not None:  # what it confirmed while bus-off shows only afterwards
         windows.append((flag.silent_s - latest_s, flag.start_s))
     return any(

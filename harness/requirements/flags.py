@@ -18,9 +18,10 @@ class FlagRun:
 
     `start_s` and `end_s` are the times of the first message that showed it set and of the first that showed it
     clear again (inf: still set at the end). `inherited`: it may stem from before the record. `power_off_s`: the
-    controller lost power between the last message without and the first with the flag; `booted_s`: it came on again
-    between them. `silent_s`: when its CAN went bus-off between them. `over_power_cycle`: power came on again between
-    the last message with and the first without.
+    controller lost power between the last message without and the first with the flag (a latched flag: for the first
+    time, it may stem from any power cycle since); `booted_s`: it came on again between them, for the last time.
+    `silent_s`: when its CAN went bus-off between them. `over_power_cycle`: power came on again between the last
+    message with and the first without.
     """
 
     start_s: float
@@ -63,7 +64,7 @@ def _flag_runs(record: Record, flag: str, *, latched: bool) -> tuple[FlagRun, ..
                 start_s=start_s,
                 end_s=float(t_s[fall]) if fall is not None else math.inf,
                 inherited=not rise and (latched or not any(on_s <= start_s for on_s in record.power_ons())),
-                power_off_s=_last_between(offs, before_s, start_s),
+                power_off_s=(_first_between if latched else _last_between)(offs, before_s, start_s),
                 booted_s=_last_between(record.power_ons(), before_s, start_s),
                 silent_s=_last_between(silences, before_s, start_s),
                 over_power_cycle=fall is not None
@@ -75,6 +76,10 @@ def _flag_runs(record: Record, flag: str, *, latched: bool) -> tuple[FlagRun, ..
 
 def _power_offs(record: Record) -> tuple[float, ...]:
     return tuple(run.end_s for run in record.powered() if run.end_s < record.end_s)
+
+
+def _first_between(times: tuple[float, ...], after_s: float, until_s: float) -> float | None:
+    return next((t_s for t_s in times if after_s < t_s <= until_s), None)
 
 
 def _last_between(times: tuple[float, ...], after_s: float, until_s: float) -> float | None:

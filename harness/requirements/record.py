@@ -68,7 +68,8 @@ class Record:
 
     def extremes(self, side: Side, quantity: str) -> tuple[float, float]:
         """Least and greatest value of the whole record, NaN when any is unknown or there is none."""
-        found = self.ranges(side).get(quantity)
+        known = self._ranges.get(side)
+        found = (self.ranges(side) if known is None else known).get(quantity)
         if found is None:
             found = self._ranges[side][quantity] = _extremes_of(self.raw(side, quantity))
         return found

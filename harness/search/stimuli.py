@@ -211,6 +211,8 @@ _ON_OFF: Mapping[str, tuple[Recipe, ...]] = {
         Recipe("temp-sensor-invalid", fixed={"sensor": _PLACE_MIDDLE}),
         Recipe("temp-sensor-open", fixed={"sensor": 1}),
         Recipe("temp-sensor-short", fixed={"sensor": _PLACE_MIDDLE}),
+        Recipe("temp-sensor-set", fixed={"sensor": _PLACE_MIDDLE, "temp_degc": 131.0}),
+        Recipe("temp-sensor-set", fixed={"sensor": 1, "temp_degc": -52.0}),
     ),
     "current_valid": (Recipe("current-sensor-invalid"),),
     "cell_frozen_a": (

@@ -298,7 +298,6 @@ def test_every_kind_has_a_scenario_and_there_is_no_other() -> None:
         "current-sensor-spikes",
         "coil-supply-dip",
         "clock-drift",
-        "link-short",
         "frame-drop",
     ],
 )

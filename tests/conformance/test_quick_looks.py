@@ -76,7 +76,7 @@ def told(verdict: Verdict) -> tuple[Any, ...]:
 
 def test_quick_verdicts_are_those_of_the_full_judges(session: Session, scenarios: list[Scenario]) -> None:
     for observation in observations(session, scenarios):
-        record = Record(Plain(observation))  # type: ignore[arg-type] # it hands everything on
+        record = Record(Plain(observation))
         expected = [
             full_judge(requirement, record, group_of(requirement, session.requirements))
             for requirement in session.requirements
@@ -89,7 +89,7 @@ def test_what_is_known_without_a_look_at_samples_changes_no_verdict(
     session: Session, scenarios: list[Scenario]
 ) -> None:
     for observation in observations(session, scenarios):
-        looked = judge_all(session.requirements, Plain(observation))  # type: ignore[arg-type] # see above
+        looked = judge_all(session.requirements, Plain(observation))
         assert [repr(verdict) for verdict in looked] == [
             repr(verdict) for verdict in judge_all(session.requirements, observation)
         ]
@@ -98,7 +98,7 @@ def test_what_is_known_without_a_look_at_samples_changes_no_verdict(
 def test_ranges_are_the_extremes_of_the_series_to_the_bit(session: Session, scenarios: list[Scenario]) -> None:
     for observation in observations(session, scenarios[::3]):
         for side in ("given", "truth", "output", "reported"):
-            for quantity, found in observation.ranges(side).items():  # type: ignore[arg-type] # literals
+            for quantity, found in observation.ranges(side).items():
                 series = getattr(observation, side)(quantity)
                 empty = not len(series.value)
                 expected = (np.nan, np.nan) if empty else (series.value.min(), series.value.max())

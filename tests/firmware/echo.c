@@ -188,8 +188,8 @@ int fil_step(const fil_inputs *inputs, fil_outputs *outputs) {
 }
 
 int fil_can_rx(const fil_frame *frame) {
-    if (n_received == RX_QUEUE) {
-        return -1;
+    if (n_received == RX_QUEUE || frame->flags >= FIL_FRAME_ERROR) {
+        return -1; /* full, or a frame with flags that none has on a bus */
     }
     received[n_received++] = *frame;
     return 0;

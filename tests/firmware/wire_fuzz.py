@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-import echo_bench as bench
+import echo_bench as bench  # type: ignore[import-not-found] # found beside the script that is run
 import numpy as np
 
 from harness.firmware.builder import BuildOptions

@@ -81,3 +81,26 @@ def test_a_restart_must_be_asked_for_within_a_second(evidence: Make, age_s: floa
     grows = [(LOST_S + 0.01 * step, 0.01 * step) for step in range(round(age_s / 0.01))]
     points = [(0.0, 0.0), *grows, (LOST_S + age_s, 0.0)]
     assert judge(goal, evidence(given=CAN, truth={"can_restart_age_s": points})).outcome is outcome
+
+
+# ---- a reset loop is as silent: no power cycle lasts longer than the boot -------------------------------------------
+
+LOOP = [(0.0, 1.0), (3.0, 0.0), (3.2, 1.0), (3.6, 0.0), (3.8, 1.0), (4.2, 0.0), (4.4, 1.0)]
+POWER_ONS = [3.2, 3.8, 4.4]
+
+
+@pytest.mark.parametrize(("latched", "outcome"), [(True, Outcome.INCONCLUSIVE), (False, Outcome.FAIL)])
+def test_a_latched_flag_may_stem_from_any_cycle_of_a_reset_loop(
+    evidence: Make,
+    latched: Any,
+    outcome: Outcome,
+) -> None:
+    trip = Trip.model_validate(
+        {"id": "PRT-HVIL-3", "title": "Interlock", "source": ["own"], "quantity": "hvil_closed", "below": 0.5,
+         "confirm_s": [0.08, 0.12], "flag": "fault.hvil", "flag_within_s": 0.2, "safe_state": "none",
+         "latched": latched}
+    )  # fmt: skip
+    given = {"hvil_closed": [(0.0, 1.0), (3.3, 0.0), (3.5, 1.0)]}
+    reported = {"fault.hvil": [(0.0, 0.0), (3.45, 1.0)]}
+    found = judge(trip, evidence(given=given, reported=reported, output={"powered": LOOP}, power_ons=POWER_ONS))
+    assert found.outcome is outcome

@@ -11,7 +11,6 @@ from harness.errors import UsageError
 from harness.faults.catalogue import CATALOGUE, kind_named
 from harness.faults.check import (
     Bounds,
-    BusMessage,
     ParameterProblem,
     PlacedEffect,
     ResolvedFault,
@@ -19,7 +18,7 @@ from harness.faults.check import (
     parse_arguments,
     resolve,
 )
-from harness.faults.frames import BusSignal
+from harness.faults.frames import BusMessage, BusSignal
 from harness.faults.model import FaultKind, Parameter
 from harness.faults.rows import rows
 from harness.kernel.bustypes import ANY, ANY_ID, NOT_THE_DUT

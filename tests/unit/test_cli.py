@@ -277,3 +277,11 @@ def test_the_shell_completes_commands_faults_and_their_parameters() -> None:
     assert {"cell-sensor-offset"} == completions(["inject", "ebus-lfp"], "cell-sensor-o")
     assert {"cell=", "voltage_v=", "for_s="} <= completions(["inject", "ebus-lfp", "cell-voltage"], "")
     assert {"voltage_v="} == completions(["inject", "ebus-lfp", "cell-voltage", "cell=17"], "v")
+
+
+def test_help_of_inject_explains_the_fault_that_is_named() -> None:
+    result = CliRunner().invoke(cli, ["inject", "ebus-lfp", "cell-voltage", "--help"])
+
+    assert result.exit_code == 0
+    assert "voltage_v [V]" in result.output
+    assert "0 to 6" in result.output

@@ -9,7 +9,8 @@ import pytest
 
 from harness.canbus.profile import Profile, load_profile
 from harness.errors import RigError
-from harness.faults.check import Bounds, BusMessage
+from harness.faults.check import Bounds
+from harness.faults.frames import BusMessage
 from harness.kernel.config import Event, EventKind, Op, Point
 from harness.rig.plan import Plan, Planner
 from harness.rig.resources import data_root

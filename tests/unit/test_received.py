@@ -157,6 +157,14 @@ def test_recovery_is_told_for_a_second_and_only_after_bus_off() -> None:
     assert recovered(trace({}, {}, 3)) is None
 
 
+def test_a_power_cycle_ends_the_recovery_and_is_none() -> None:
+    state = [2, 2, 0, 0, 0, 0, 2, 0, 0, 0]
+    powered = [1, 1, 1, 1, 0, 1, 1, 0, 1, 1]
+    told = recovered(trace({"can_state": state}, {"powered": powered}, 10))
+    assert told is not None
+    assert [2, 3] == np.flatnonzero(told).tolist()
+
+
 def test_the_age_of_a_restart_request_counts_from_bus_off_and_from_each_request() -> None:
     found = restart_age(
         trace(

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.errors import RigError
-from harness.faults.check import Bounds, BusMessage
+from harness.faults.check import Bounds
+from harness.faults.frames import BusMessage
 from harness.scenario import (
     COMMAND_KEYS,
     COMMANDS,

@@ -10,7 +10,8 @@ import pytest
 
 from harness.clock import ManualClock
 from harness.errors import RigError
-from harness.faults.check import Bounds, BusMessage
+from harness.faults.check import Bounds
+from harness.faults.frames import BusMessage
 from harness.requirements.model import Requirement, Trip
 from harness.scenario import (
     CommandAction,
@@ -389,7 +390,8 @@ def test_shrinker_keeps_every_value_in_its_legal_range() -> None:
     tried: list[float] = []
 
     def fails(candidate: Scenario) -> bool:
-        tried.extend(a.parameters["period_s"] for a in candidate.actions if "period_s" in getattr(a, "parameters", {}))
+        faults = [action for action in candidate.actions if isinstance(action, FaultAction)]
+        tried.extend(fault.parameters["period_s"] for fault in faults if "period_s" in fault.parameters)
         return True
 
     fault = begin(1.0, "hvil-open", shape="intermittent", period_s=0.02, duty=0.5)

@@ -75,6 +75,14 @@ def test_a_destroyed_frame_ends_in_an_error_frame_and_is_sent_again(bench: Any, 
     assert list(buffers.frames("data")[0][:2]) == [ErrorCause.BIT, 8]
 
 
+def test_an_error_in_a_bit_the_frame_does_not_have_comes_in_the_last_of_its_crc(bench: Any, echo: Any) -> None:
+    simulation = echo.simulation(parameters=SILENT)
+    simulation.plan(faults=[Fault(Point.FRAME_BIT_ERROR, value=1000.0, count=1)])
+    simulation.send(Frame(0))
+    # 50 bits without CRC delimiter, acknowledge slot, its delimiter and 7 of end of frame are 40; error frame 14
+    assert ends_bits(bench.run(simulation, 0.01))[0] == 40 + 14
+
+
 def test_a_failed_sender_counts_eight_and_each_success_takes_one_back(bench: Any, echo: Any) -> None:
     simulation = echo.simulation(parameters=SILENT)
     simulation.plan(faults=[bit_error(count=1)])
@@ -152,6 +160,13 @@ def test_a_passive_sender_waits_eight_bits_more_between_its_frames(bench: Any, e
     for _ in range(3):
         simulation.send(Frame(0))
     assert np.diff(ends_bits(bench.run(simulation, 0.01))).tolist() == [3 + 8 + 50, 3 + 8 + 50]
+
+
+def test_255_is_error_passive_still(bench: Any, echo: Any) -> None:
+    simulation = echo.simulation(parameters=SILENT)
+    simulation.plan(faults=[force(Node.DUT, 255)])
+    bench.run(simulation, 0.01)
+    assert simulation.node_status(Node.DUT).state == NodeState.ERROR_PASSIVE
 
 
 def test_others_get_the_bus_while_a_passive_sender_waits(bench: Any, echo: Any) -> None:

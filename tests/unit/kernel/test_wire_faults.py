@@ -131,7 +131,7 @@ def test_an_intermittent_fault_acts_in_its_share_of_the_period(bench: Any, echo:
 
 
 def test_a_delayed_frame_comes_later_by_so_much(bench: Any, echo: Any) -> None:
-    silent = {"parameters": (("report", 0),)}
+    silent: dict[str, Any] = {"parameters": (("report", 0),)}
     _, right = run(bench, echo, **silent)
     _, late = run(bench, echo, window(Point.FRAME_DELAY_S, value=0.004), **silent)
     delay = bench.times(late, 0x200) - bench.times(right, 0x200)
@@ -140,7 +140,7 @@ def test_a_delayed_frame_comes_later_by_so_much(bench: Any, echo: Any) -> None:
 
 
 def test_jitter_is_spread_between_nothing_and_its_limit(bench: Any, echo: Any) -> None:
-    silent = {"parameters": (("report", 0),), "seconds": 2.0}
+    silent: dict[str, Any] = {"parameters": (("report", 0),), "seconds": 2.0}
     _, right = run(bench, echo, **silent)
     _, late = run(bench, echo, Fault(Point.FRAME_JITTER_S, id=0x200, value=0.005, seed=3), **silent)
     delay = (bench.times(late, 0x200) - bench.times(right, 0x200)) / (5 * MS)
@@ -189,6 +189,12 @@ def test_a_mask_inverts_its_bits_and_no_others(bench: Any, echo: Any) -> None:
     difference = right.frames("data")[of(right, 0x200)] ^ bent.frames("data")[of(bent, 0x200)]
     assert difference[10:15].tolist() == [[0, 0, 1, 0, 0, 0, 0, 0x80]] * 5
     assert not np.delete(difference, range(10, 15), axis=0).any()
+
+
+def test_the_firmware_is_not_told_what_was_bent(bench: Any, echo: Any) -> None:
+    simulation, buffers = run(bench, echo, window(Point.FRAME_CORRUPT, mask=1))
+    assert Mark.BENT in marks(buffers, 0x200)
+    assert simulation.frames_lost == 0  # echo.c refuses frames with flags that fil.h does not have on a bus
 
 
 def test_random_bits_are_as_many_as_said_and_inside_the_stretch(bench: Any, echo: Any) -> None:
