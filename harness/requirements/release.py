@@ -48,7 +48,7 @@ def judge_reset(trip: Trip, record: Record, causes: Causes, flag: FlagRun, tally
         return
     slack_s = record.slack_s
     gone_s = (1.0 + CLOCK) * trip.reset_after_s + slack_s
-    requests = record.resets()
+    requests = record.resets_heard()
     for place, asked_s in enumerate(requests):
         begin_s, deadline_s = asked_s - gone_s, asked_s + PULSE_S + trip.flag_within_s + slack_s
         if flag.start_s > asked_s - slack_s or flag.end_s <= deadline_s or deadline_s > record.end_s:
