@@ -129,7 +129,7 @@ class Observation:
         return self._cache[key]
 
     def ranges(self, side: RecordedSide) -> Mapping[str, Range]:
-        """Least and greatest value of all quantities known without a look at samples; NaN: unknown, or there is none."""
+        """Least and greatest value of all quantities known without a look at samples; NaN: unknown, or none."""
         if side not in self._ranges:
             self._ranges[side] = self._known_ranges(side)
         return self._ranges[side]
