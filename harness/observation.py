@@ -129,13 +129,10 @@ class Observation:
         return self._cache[key]
 
     def ranges(self, side: RecordedSide) -> Mapping[str, Range]:
-        """Least and greatest value of all quantities of which they are known without a look at samples; NaN where one
-        is unknown or there is none.
-        """
-        found = self._ranges.get(side)
-        if found is None:
-            found = self._ranges[side] = self._known_ranges(side)
-        return found
+        """Least and greatest value of all quantities known without a look at samples; NaN: unknown, or none."""
+        if side not in self._ranges:
+            self._ranges[side] = self._known_ranges(side)
+        return self._ranges[side]
 
     def _known_ranges(self, side: RecordedSide) -> Mapping[str, Range]:
         if side == "reported":
@@ -169,6 +166,10 @@ class Observation:
         with a damaged non-volatile image are among them: what was latched before can no longer be known.
         """
         return np.sort(np.concatenate((forgotten(self._trace), asked(self._profile, self.decoded, "reset-faults"))))
+
+    def resets_heard(self) -> NDArray[np.float64]:
+        """Times at which a fault reset began in frames that the controller must accept."""
+        return self._reception().heard("reset-faults")
 
     def power_ons(self) -> NDArray[np.float64]:
         """Times at which the controller was switched on; 0 is among them when the run started switched off."""
@@ -317,8 +318,7 @@ class Observation:
         rise = np.empty(n, np.float64)
         rise[:back] = _highest(temps[:back] - temps[0])
         rise[back:] = _highest(temps[back:] - temps[: n - back])
-        rise /= RISE_WINDOW_S
-        return rise
+        return rise / RISE_WINDOW_S
 
     def _message_age(self, node: Node) -> Values | None:
         """Age of the oldest protected message of a node, counted anew whenever the controller could not have heard

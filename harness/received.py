@@ -8,7 +8,7 @@ that was reset). This is the receiver of AUTOSAR E2E profile 1 with MaxDeltaCoun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -78,6 +78,15 @@ class Receptions:
             gap_s = float((good_s[1:] - good_s[:-1]).max()) if len(good_s) > 1 else 0.0
             longest_s = max(longest_s, float(good_s[0]), gap_s, end_s - float(good_s[-1]))
         return longest_s
+
+    def heard(self, command: str) -> Times:
+        """When a command began in frames that the controller must accept."""
+        messages = {message.name: message for message in self._profile.restbus}
+        times: list[Times] = [np.empty(0)]
+        for name, t_s, holds in _told(self._profile, self._decoded, command):
+            good = np.isin(t_s, self.of(messages[name]).good_s)
+            times.append(t_s[good][rising(holds[good])])
+        return np.sort(np.concatenate(times))
 
     def corrupt(self, node: Node, t_s: Times) -> Times | None:
         """How many corrupt frames of a node have come since power-on; None where it sends no protected message."""
@@ -156,7 +165,11 @@ def count_since(events_s: Times, starts_s: Times, t_s: Times) -> Times:
 
 def asked(profile: Profile, decoded: Decoded, command: str) -> Times:
     """When a command began on the bus: its signals took their values."""
-    times: list[Times] = [np.empty(0)]
+    return np.sort(np.concatenate([np.empty(0), *(t_s[rising(on)] for _, t_s, on in _told(profile, decoded, command))]))
+
+
+def _told(profile: Profile, decoded: Decoded, command: str) -> Iterator[tuple[str, Times, NDArray[np.bool_]]]:
+    """Each message of a command: its name, when it came, and whether it carried the command."""
     for message, values in profile.commands.get(command, {}).items():
         holds: NDArray[np.bool_] | None = None
         t_s: Times = np.empty(0)
@@ -165,8 +178,7 @@ def asked(profile: Profile, decoded: Decoded, command: str) -> Times:
             matches = found == profile.database.by_name[message].by_name[signal_name].physical(value)
             holds = matches if holds is None else holds & matches
         if holds is not None and len(holds):
-            times.append(t_s[rising(holds)])
-    return np.sort(np.concatenate(times))
+            yield message, t_s, holds
 
 
 def request_new(profile: Profile, decoded: Decoded, power_ons_s: Times, t_s: Times) -> NDArray[np.bool_]:

@@ -27,6 +27,8 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "faults": ("harness.cli.listing", "List the fault catalogue, or explain one kind of fault."),
     "rigs": ("harness.cli.listing", "List the rigs that come with the harness."),
     "requirements": ("harness.cli.listing", "List the requirements of a rig."),
+    "defects": ("harness.cli.defects", "Play the seeded defects of a rig's firmware: the kill matrix."),
+    "compare": ("harness.cli.compare", "Play the same scenarios on two firmwares and show where they part."),
     "build": ("harness.cli.build", "Compile kernel and firmware of a rig."),
     "report": ("harness.cli.report", "Write the HTML report of a run directory again."),
     "schema": ("harness.cli.listing", "Print the JSON Schema of a file kind, for editors."),

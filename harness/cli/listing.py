@@ -176,7 +176,9 @@ def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(["rig", "requirements", "scenario", "profile", "cell", "cycle", "faults"]))
+@click.argument(
+    "kind", type=click.Choice(["rig", "requirements", "scenario", "profile", "cell", "cycle", "faults", "defects"])
+)
 def schema(kind: str) -> None:
     """Print the JSON Schema of a file KIND, for editors (e.g. '#:schema' lines of TOML tools)."""
     from harness.rig.schemas import schema_of  # noqa: PLC0415 - pydantic is not needed for --help

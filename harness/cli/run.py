@@ -59,7 +59,7 @@ def run(
     loaded = load_rig(find_rig(rig))
     budget = Budget(grids=not no_grids, sequences=sequences, generated=generated, seed=seed)
     with (
-        _ended_by_signal(),
+        ended_by_signal(),
         RunDirectory.create(out, loaded.name) as directory,
         ProgressLine(make_console(stderr=True)) as line,
     ):
@@ -81,7 +81,7 @@ def run(
 
 
 @contextmanager
-def _ended_by_signal() -> Iterator[None]:
+def ended_by_signal() -> Iterator[None]:
     """CI servers end a job with SIGTERM: treated like Ctrl-C, so that what is finished is written."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -108,6 +108,7 @@ def as_repeated(campaign: Campaign, *, sanitize: bool) -> Campaign:
 def show(campaign: Campaign, folder: Path, console: Console) -> None:
     """The table, what failed and how to repeat it, and where the evidence is."""
     from harness.report import terminal  # noqa: PLC0415 - not needed for --json
+    from harness.report.searched import coverage_text  # noqa: PLC0415 - see above
     from harness.report.text import count_text  # noqa: PLC0415 - see above
     from harness.verdict import Outcome  # noqa: PLC0415 - see above
 
@@ -130,6 +131,9 @@ def show(campaign: Campaign, folder: Path, console: Console) -> None:
         f"{count_text(campaign.cases, 'scenario')} in {campaign.duration_s:.1f} s, seed {campaign.seed}",
         highlight=False,
     )
+    if campaign.rate is not None and campaign.coverage is not None:
+        told = f"{campaign.rate.sentence()}; played: {coverage_text(campaign.coverage)}"
+        console.print(told, highlight=False, soft_wrap=True)
     console.print(f"evidence: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -173,13 +177,15 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
             return
         parts = [(progress.failed, "requirement failed", "requirements failed"), (progress.errors, "error", "errors")]
         state = ", ".join(f"{count} {one if count == 1 else many}" for count, one, many in parts if count)
-        self._bar.update(
-            self._task, description=progress.phase, completed=progress.done, total=progress.total, state=state
-        )
+        self.phase(progress.phase, progress.done, progress.total, state)
         if not self._console.is_terminal and progress.done == progress.total and progress.phase != self._phase:
             self._phase = progress.phase
             done = f"{progress.phase}: {progress.total} done after {progress.elapsed_s:.1f} s"
             self.note(f"{done}, {state}" if state else done)
+
+    def phase(self, name: str, done: int, total: int, state: str = "") -> None:
+        """Redraw: `done` of `total` of the phase `name`."""
+        self._bar.update(self._task, description=name, completed=done, total=total, state=state)
 
     def note(self, text: str) -> None:
         """Say something that stays (on a log) or passes (on a terminal)."""

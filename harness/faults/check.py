@@ -27,12 +27,15 @@ _SHAPE_OF = {"ramp_s": "ramp", "period_s": "intermittent", "duty": "intermittent
 class Bounds:
     """What of a rig bounds the parameters: how many cells and sensors, its rest-bus messages in kernel order, and what
     the DUT may send.
+
+    `module_cells` is how many cells one measuring module has; it bounds nothing but tells where modules meet.
     """
 
     n_cells: int
     n_temps: int
     messages: tuple[BusMessage, ...] = ()
     dut_messages: tuple[BusMessage, ...] = ()
+    module_cells: int = 12
 
     def highest(self, parameter: str) -> int:
         """The highest number, counted from 1, that an index parameter may have."""

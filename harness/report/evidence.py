@@ -15,10 +15,12 @@ from typing import Any
 from harness.errors import HarnessError, Problem, RigError
 from harness.report.figure import figure_json, figure_of
 from harness.report.html import Case, ReportData, write
+from harness.report.searched import searched_of
 from harness.requirements.model import Requirement
 from harness.rig import find_rig, load_rig
 from harness.rig.campaign import Campaign, replay_command
 from harness.rig.file import Rig
+from harness.rig.killrecord import load_matrix
 from harness.rig.records import frames_note, frames_record, junit_xml, run_record, verdict_from_record, verdict_record
 from harness.rig.rundir import RunDirectory, load_run
 from harness.rig.session import Run, Session
@@ -37,7 +39,7 @@ def write_evidence(campaign: Campaign, directory: RunDirectory) -> dict[str, Any
         seed=campaign.seed,
         duration_s=campaign.duration_s,
         run_dir=str(directory.path),
-        more=_more(campaign),
+        more=_more(campaign, directory.path.parent),
     )
     directory.write_run(record)  # first, so that an interrupted report leaves the verdicts
     replay = {finding.requirement: finding.replay for finding in campaign.findings}
@@ -51,7 +53,7 @@ def write_evidence(campaign: Campaign, directory: RunDirectory) -> dict[str, Any
     return record
 
 
-def _more(campaign: Campaign) -> dict[str, Any]:
+def _more(campaign: Campaign, folder: Path) -> dict[str, Any]:
     return {
         "outcome": campaign.outcome.value,
         "interrupted": campaign.interrupted,
@@ -69,7 +71,17 @@ def _more(campaign: Campaign) -> dict[str, Any]:
             for finding in campaign.findings
         ],
         "errors": [case.error for case in campaign.errors],
+        "exercised_by": {name: dict(fired) for name, fired in campaign.fired.items()},
+        "coverage": campaign.coverage,
+        "statistics": campaign.rate.record() if campaign.rate is not None else None,
+        "kill_matrix": _kill_matrix(campaign.rig, folder),
     }
+
+
+def _kill_matrix(rig: Rig, folder: Path) -> dict[str, Any] | None:
+    """What is needed of the last kill matrix of this rig, when `bms-harness defects` left one beside the runs."""
+    record = load_matrix(folder, rig.name)
+    return None if record is None else {key: record[key] for key in ("date", "product_sha256", "vacuity")}
 
 
 def _keep_cases(campaign: Campaign, directory: RunDirectory) -> dict[str, Any]:
@@ -125,6 +137,7 @@ def write_report(folder: Path, record: Mapping[str, Any], rig: Rig) -> Path:
         verdicts=verdicts,
         cases=[_load_case(folder / name) for name in record.get("cases", ()) if (folder / name).is_file()],
         notes=notes,
+        searched=searched_of(record, verdicts),
     )
     path = folder / "report.html"
     write(data, path)

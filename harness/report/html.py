@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from harness.report.searched import Searched
 from harness.report.text import margin_text
 from harness.requirements.model import Requirement
 from harness.verdict import Outcome, Verdict
@@ -38,6 +39,7 @@ class ReportData:
     verdicts: Mapping[str, Verdict]
     cases: Sequence[Case]
     notes: Sequence[str] = ()
+    searched: Searched | None = None
 
 
 def render(data: ReportData) -> str:

@@ -74,7 +74,11 @@ class Evidence(Protocol):
         ...
 
     def resets(self) -> NDArray[np.float64]:
-        """Times at which a fault reset was requested."""
+        """Times at which a fault reset was requested, whether or not the request could be heard."""
+        ...
+
+    def resets_heard(self) -> NDArray[np.float64]:
+        """Times at which a fault reset was requested so that the controller must have heard it."""
         ...
 
     def power_ons(self) -> NDArray[np.float64]:

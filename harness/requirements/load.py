@@ -124,6 +124,8 @@ def _check_trip(key: KeyPath, trip: Trip) -> Iterator[_Wrong]:
         yield (*key, "near"), trip.near, f"at least the accuracy, {trip.accuracy:g}"
     if trip.latched and trip.release_s is not None:
         yield (*key, "release_s"), trip.release_s, "nothing: a latched flag goes by reset only"
+    if trip.reset_after_s is not None and not trip.latched:
+        yield (*key, "reset_after_s"), trip.reset_after_s, "nothing: only a latched flag goes by reset"
     if trip.safe_state == "none" and trip.safe_within_s:
         yield (*key, "safe_within_s"), trip.safe_within_s, "0: there is no safe state to reach"
 

@@ -77,6 +77,8 @@ class Trip(Base):
 
     The flag must be on the bus within `flag_within_s` of the confirmation, the safe state reached `safe_within_s`
     after the flag. A latched flag stays, over power cycles too, until a reset is requested with the cause gone.
+    One that is not latched does not go before the quantity has been back for `release_s`; a latched one goes by a
+    reset request at the latest `reset_after_s` after the cause has gone.
     `near` is how close to the limit a quantity must come for the non-reaction to count as exercised. `side` is given
     but for supervisions of what the controller itself does ("output": a contactor that it could not close in time).
     """
@@ -95,6 +97,7 @@ class Trip(Base):
     safe_within_s: Seconds = 0.0
     latched: bool = False
     release_s: Seconds | None = None
+    reset_after_s: Seconds | None = None
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> Self:

@@ -130,6 +130,10 @@ class Record:
         """Every moment at which a reset of latched faults was requested."""
         return self.remember("resets", lambda: tuple(np.sort(self.evidence.resets()).tolist()))
 
+    def resets_heard(self) -> tuple[float, ...]:
+        """Those that the controller must have heard."""
+        return self.remember("resets heard", lambda: tuple(np.sort(self.evidence.resets_heard()).tolist()))
+
     def _any_set(self, flag: str) -> bool | None:
         series = self.raw("reported", flag)
         return None if series is None else bool(np.count_nonzero(series.value > FLAG_SET))

@@ -11,7 +11,7 @@ With `slack` = timing uncertainty, on what the controller was given while it was
   fails the requirement that came nearest (by distance to its limit, then by time short of confirm_s[0]).
 * after a flag: the safe state within safe_within_s + slack, kept until the flag goes.
 * latched: the flag stays, over power cycles too, until a reset is requested while the cause is not surely there.
-  Not latched: it does not go while the confirmed cause is surely there.
+  Not latched: it does not go while the confirmed cause is surely there, nor before release_s have passed since.
 
 Margins: in the unit of the quantity the distance that was left to the limit in the closest approach that did not
 demand a reaction (negative: tripped that far before the limit, or past it by that much without the reaction);
@@ -43,6 +43,7 @@ from harness.requirements.flags import FlagRun, flag_runs
 from harness.requirements.intervals import ALWAYS, Run, complement, covers, run_at, touching
 from harness.requirements.model import Trip
 from harness.requirements.record import Record
+from harness.requirements.release import judge_early_release, judge_reset
 from harness.requirements.safe_state import describe, safe_runs
 from harness.verdict import Outcome, Verdict
 
@@ -83,6 +84,8 @@ def judge_trip(trip: Trip, record: Record, group: tuple[Trip, ...]) -> Verdict:
         _judge_deadline(case, cause)
     for flag in own:
         _judge_safe_state(case, flag)
+        judge_early_release(trip, record, causes, flag, case.tally)
+        judge_reset(trip, record, causes, flag, case.tally)
         if flag.dropped:
             _judge_release(case, flag)
     _count_near_misses(case)

@@ -7,7 +7,7 @@ Nothing is printed here; progress goes to a callback. Ctrl-C ends it with what i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,14 @@ from harness.rig.workers import Pool
 from harness.scenario import Scenario, scenario_problems
 from harness.search.boundary import grids
 from harness.search.corpus import load_corpus, save_failure
-from harness.search.moves import Space, space
+from harness.search.coverage import Coverage, FaultSpace, aims_at
+from harness.search.moves import space
 from harness.search.runner import Case, FailureKey, Reproduces, failing
 from harness.search.shrink import shrink
+from harness.search.statistics import FailureRate
 from harness.verdict import Outcome, Verdict, overall
 
+GENERATED = "generated"
 FAILURES = "failures"  # below the folder of the runs: what failed once is played first the next time
 
 
@@ -74,7 +77,11 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """The result: one verdict a requirement, in the order of the rig; the scenario that shows each best."""
+    """The result: one verdict a requirement, in the order of the rig; the scenario that shows each best.
+
+    `fired` counts by requirement and kind of fault what exercised it, `coverage` is `Coverage.record`, `rate` is what
+    the generated sequences say of those that were not played.
+    """
 
     rig: Rig
     requirements: tuple[Requirement, ...]
@@ -86,6 +93,9 @@ class Campaign:
     seed: int
     duration_s: float
     interrupted: bool
+    fired: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    coverage: Mapping[str, Any] | None = None
+    rate: FailureRate | None = None
 
     @property
     def outcome(self) -> Outcome:
@@ -132,6 +142,9 @@ class _Run:
         self._reference = reference_of(rig)
         self._bounds = bounds_of(rig)
         self._findings: list[Finding] = []
+        self._searched = space(rig.requirements, self._bounds, rig=self._reference)
+        self._coverage = Coverage(FaultSpace(rig.requirements, self._bounds, self._searched))
+        self._generated = self._generated_failed = 0
 
     def run(self) -> Campaign:
         """All phases, then the failures made small; what is finished when interrupted."""
@@ -156,6 +169,9 @@ class _Run:
             seed=self._budget.seed,
             duration_s=self._elapsed_s(),
             interrupted=interrupted,
+            fired=self._tally.fired(),
+            coverage=self._coverage.record(),
+            rate=FailureRate(self._generated, self._generated_failed),
         )
 
     def _phases(self) -> Iterator[tuple[str, int, Iterable[Batch]]]:
@@ -167,10 +183,8 @@ class _Run:
             yield "boundaries", len(scenarios), self._pool.sums(scenarios)
         count = self._budget.generated
         if count:
-            yield "generated", count, self._pool.generate(self._space(), self._budget.seed, count)
-
-    def _space(self) -> Space:
-        return space(self._rig.requirements, self._bounds, rig=self._reference)
+            aims = aims_at(self._coverage.space, self._coverage.empty(), self._budget.seed)
+            yield GENERATED, count, self._pool.generate(self._searched, self._budget.seed, count, aims=aims)
 
     def _corpus(self) -> list[Scenario]:
         """Kept scenarios that this rig can play, wherever they were found."""
@@ -190,8 +204,16 @@ class _Run:
         for batch in batches:
             batch.join_into(self._tally)
             self._keep(phase, batch.lines)
+            self._count(phase, batch)
             done += len(batch.lines)
             self._report(phase, done, total)
+
+    def _count(self, phase: str, batch: Batch) -> None:
+        """Coverage of all scenarios; only the generated ones are a random sample."""
+        self._coverage.add_bins(batch.bins)
+        if phase == GENERATED:
+            self._generated += len(batch.lines)
+            self._generated_failed += sum(line["outcome"] in ("FAIL", "ERROR") for line in batch.lines)
 
     def _keep(self, phase: str, lines: Iterable[Mapping[str, Any]]) -> None:
         if self._run_dir is not None:
@@ -219,7 +241,7 @@ class _Run:
         while watched.done < total:
             found = search(
                 watched,
-                self._space(),
+                self._searched,
                 n=total - watched.done,
                 seed=self._budget.seed,
                 clock=self._clock,
@@ -233,6 +255,7 @@ class _Run:
 
     def _watch(self, case: Case, done: int, total: int) -> None:
         self._tally.add(case)
+        self._coverage.add(case.scenario, [record.fired for record in case.faults])
         self._keep("sequences", [case_record(case)])
         self._report("sequences", min(done, total), total)
 

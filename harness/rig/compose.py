@@ -42,6 +42,7 @@ def bounds_of(rig: Rig) -> Bounds:
         n_temps=file.pack.temperature_sensors,
         messages=restbus_messages(rig.profile),
         dut_messages=dut_messages(rig.profile),
+        module_cells=file.cells.module,
     )
 
 

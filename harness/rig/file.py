@@ -47,6 +47,7 @@ class FirmwareSection(FileModel):
     include: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
     defines: Annotated[tuple[str, ...], Field(strict=False)] = ()
     variant: Annotated[int, Field(ge=0, lt=2**16)] = 0
+    defects: Reference | None = None
     boot_s: Annotated[float, Field(gt=0.0, le=600.0, strict=False)] = 0.6
     parameters: Annotated[dict[str, Int32], Field(default_factory=dict)]
 
@@ -61,11 +62,15 @@ class SpreadSection(FileModel):
 
 
 class CellsSection(FileModel):
-    """The cells: `series` groups in series of `parallel` cells each. One group counts as one cell everywhere else."""
+    """The cells: `series` groups in series of `parallel` cells each. One group counts as one cell everywhere else.
+
+    `module` groups share one measuring module; cells beside its border are tested too.
+    """
 
     file: Reference
     series: Annotated[int, Field(ge=12, le=400)]
     parallel: Annotated[int, Field(ge=1, le=1000)] = 1
+    module: Annotated[int, Field(ge=1, le=400)] = 12
     soc_pct: Percent = 50.0
     temp_degc: Celsius = 25.0
     spread: SpreadSection = SpreadSection()
@@ -187,6 +192,7 @@ class Rig:
     profile_file: Path
     requirement_files: tuple[Path, ...]
     sha256: str
+    defect_file: Path | None = None
 
     @property
     def name(self) -> str:
@@ -269,6 +275,7 @@ def load(path: Path) -> Rig:
     cycle_file = finder.one(("vehicle", "cycle"))
     profile_file = finder.one(("can", "profile"))
     requirement_files = finder.many(("requirements", "files"))
+    defect_file = finder.one(("firmware", "defects"))
     if file is not None and file.pack.temperature_sensors > file.cells.series:
         problems.append(
             problem_at(
@@ -291,6 +298,7 @@ def load(path: Path) -> Rig:
         profile_file=profile_file,
         requirement_files=requirement_files,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
+        defect_file=defect_file if file.firmware.defects is not None else None,
     )
 
 

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, Self, TypeVar, overload
 
 from harness.rig.records import case_record
+from harness.rig.surveys import survey
 from harness.rig.tally import Tally
 from harness.rig.wire import case_from_wire, case_to_wire, scenario_from_wire, scenario_to_wire
 from harness.scenario import Scenario
-from harness.search.moves import Space
+from harness.search.coverage import FaultSpace
+from harness.search.moves import Aim, Pick, Space
 from harness.search.runner import Case, Runner
 from harness.search.sequences import scenario_number
 from harness.verdict import Outcome, Verdict
@@ -75,6 +77,7 @@ class Batch:
     scenarios: Sequence[Scenario]
     tally: Mapping[str, Any]
     lines: tuple[Mapping[str, Any], ...]
+    bins: tuple[int, ...] = ()
 
     def join_into(self, total: Tally) -> None:
         """Add it to the tally of what came before."""
@@ -94,7 +97,7 @@ class BatchJob:
     def answer(self, data: Mapping[str, Any], requirements: Sequence[str]) -> Batch:
         """See Job."""
         del requirements
-        return Batch(self.scenarios, data["tally"], tuple(data["lines"]))
+        return Batch(self.scenarios, data["tally"], tuple(data["lines"]), tuple(data["bins"]))
 
     def broken(self, cause: str, requirements: Sequence[str]) -> Batch:
         """See Job."""
@@ -113,6 +116,7 @@ class Generated(Sequence[Scenario]):
     searched: Space
     seed: int
     numbers: range
+    aims: tuple[Aim | None, ...]  # what each begins with
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -123,8 +127,8 @@ class Generated(Sequence[Scenario]):
     def __getitem__(self, place: slice) -> Generated: ...
     def __getitem__(self, place: int | slice) -> Scenario | Generated:
         if isinstance(place, slice):
-            return Generated(self.searched, self.seed, self.numbers[place])
-        return scenario_number(self.searched, self.seed, self.numbers[place])
+            return Generated(self.searched, self.seed, self.numbers[place], self.aims[place])
+        return scenario_number(self.searched, self.seed, self.numbers[place], aim=self.aims[place])
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +139,13 @@ class GeneratedJob:
 
     def message(self) -> Mapping[str, Any]:
         """See Job."""
-        numbers = self.scenarios.numbers
-        return {"generate": [self.scenarios.searched.rig, self.scenarios.seed, numbers.start, numbers.stop]}
+        made = self.scenarios
+        return {"generate": [made.searched.rig, made.seed, made.numbers.start, made.numbers.stop, made.aims]}
 
     def answer(self, data: Mapping[str, Any], requirements: Sequence[str]) -> Batch:
         """See Job."""
         del requirements
-        return Batch(self.scenarios, data["tally"], tuple(data["lines"]))
+        return Batch(self.scenarios, data["tally"], tuple(data["lines"]), tuple(data["bins"]))
 
     def broken(self, cause: str, requirements: Sequence[str]) -> Batch:
         """See Job."""
@@ -155,21 +159,28 @@ class GeneratedJob:
 
 
 def perform(
-    message: Mapping[str, Any], runner: Runner, requirements: Sequence[str], searched: Callable[[str], Space]
+    message: Mapping[str, Any], runner: Runner, requirements: Sequence[str], space_of: Callable[[str], FaultSpace]
 ) -> Mapping[str, Any]:
-    """The worker's side: do what a message asks for. `searched` gives the space of sequences for a name of the rig."""
+    """The worker's side: do what a message asks for. `space_of` gives the fault space for a name of the rig."""
     if "generate" in message:
-        rig, seed, first, end = message["generate"]
-        return sum_of(
-            [runner.run(scenario) for scenario in Generated(searched(rig), seed, range(first, end))], requirements
-        )
+        rig, seed, first, end, given = message["generate"]
+        space = space_of(rig)
+        made = Generated(space.searched, seed, range(first, end), tuple(_aim_from_wire(aim) for aim in given))
+        return sum_of([runner.run(scenario) for scenario in made], requirements, space)
     if "scenario" in message:
         return case_to_wire(runner.run(scenario_from_wire(message["scenario"])))
-    return sum_of([runner.run(scenario_from_wire(data)) for data in message["batch"]], requirements)
+    if "survey" in message:
+        return survey(message, runner, requirements)
+    batch = [scenario_from_wire(data) for data in message["batch"]]
+    return sum_of([runner.run(scenario) for scenario in batch], requirements, space_of(batch[0].rig))
 
 
-def sum_of(cases: Sequence[Case], requirements: Sequence[str]) -> dict[str, Any]:
-    """The answer to a batch."""
+def _aim_from_wire(data: Any) -> Aim | None:
+    return None if data is None else Aim(data[0], tuple(Pick(*pick) for pick in data[1]))
+
+
+def sum_of(cases: Sequence[Case], requirements: Sequence[str], space: FaultSpace | None = None) -> dict[str, Any]:
+    """The answer to a batch, with the bins of the faults that fired if the fault space is given."""
     tally = Tally(requirements)
     numbers: dict[int, int] = {}
     for number, case in enumerate(cases):
@@ -178,4 +189,9 @@ def sum_of(cases: Sequence[Case], requirements: Sequence[str]) -> dict[str, Any]
     return {
         "tally": tally.to_wire(lambda scenario: numbers[id(scenario)]),
         "lines": [case_record(case) for case in cases],
+        "bins": [number for case in cases for number in _bins(case, space)],
     }
+
+
+def _bins(case: Case, space: FaultSpace | None) -> list[int]:
+    return [] if space is None else space.fired_bins(case.scenario, [fault.fired for fault in case.faults])

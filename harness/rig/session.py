@@ -34,6 +34,8 @@ from harness.scenario import Scenario
 from harness.trace import Trace
 from harness.verdict import Outcome, Verdict
 
+DEFECTS_DEFINE = "BMS_DEFECTS"  # firmware has its seeded defects only in builds with this
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
@@ -60,7 +62,7 @@ class Session:
         rig.read_all()
         self.rig = rig
         self._clock = WallClock()
-        kernel, firmware = build_libraries(rig, sanitize=sanitize)
+        kernel, firmware = build_libraries(rig, sanitize=sanitize, defects=defect != 0)
         self._machine = Machine(kernel, firmware, kernel_config(rig), defect=defect)
         self._planner = Planner(rig.profile, self.bounds)
         self._recorder = Recorder(self._machine, rig, _header(rig, self._machine))
@@ -132,11 +134,13 @@ class Session:
         return (self._clock.now_ns() - start_ns) / NS_PER_S
 
 
-def build_libraries(rig: Rig, *, sanitize: bool = False) -> tuple[Path, Path]:
-    """Kernel and firmware of a rig, built if needed. Raises FirmwareError with the compiler's output."""
-    firmware = build_firmware(
-        rig.sources, rig.include, BuildOptions(sanitize=sanitize, defines=rig.file.firmware.defines)
-    )
+def build_libraries(rig: Rig, *, sanitize: bool = False, defects: bool = False) -> tuple[Path, Path]:
+    """Kernel and firmware of a rig, built if needed. Raises FirmwareError with the compiler's output.
+
+    With `defects` the firmware is built with its seeded defects in it; the product is built without.
+    """
+    defines = (*rig.file.firmware.defines, *((DEFECTS_DEFINE,) if defects else ()))
+    firmware = build_firmware(rig.sources, rig.include, BuildOptions(sanitize=sanitize, defines=defines))
     return build_kernel(), firmware
 
 

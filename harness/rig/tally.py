@@ -8,6 +8,7 @@ give what adding every case in turn would have given.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -32,11 +33,15 @@ class Witness:
 
 @dataclass(slots=True)
 class _Sum:
-    """One requirement. `tightest` has the witness of the smallest margin of each unit."""
+    """One requirement. `tightest` has the witness of the smallest margin of each unit.
+
+    `fired` counts, by kind of fault, the cases that exercised it in which such a fault fired; "" = none did.
+    """
 
     deciding: Verdict
     must: int = 0
     must_not: int = 0
+    fired: Counter[str] = field(default_factory=Counter)
     tightest: dict[str, Witness] = field(default_factory=dict)
     failing: list[Witness] = field(default_factory=list)
 
@@ -67,12 +72,15 @@ class Tally:
             self.error_count += 1
             if len(self.errors) < MAX_FAILING:
                 self.errors.append(case)
+        fired = case.fired or ("",)
         for verdict in case.verdicts:
             if verdict.outcome is not Outcome.NOT_EXERCISED or verdict.margin:
-                self._add(case.scenario, verdict)
+                self._add(case.scenario, verdict, fired)
 
-    def _add(self, scenario: Scenario, verdict: Verdict) -> None:
+    def _add(self, scenario: Scenario, verdict: Verdict, fired: Sequence[str]) -> None:
         entry = self._sums[verdict.requirement]
+        if verdict.exercised.must or verdict.exercised.must_not:
+            entry.fired.update(fired)
         if _RANK[verdict.outcome] < _RANK[entry.deciding.outcome]:
             entry.deciding = verdict
         entry.must += verdict.exercised.must
@@ -96,6 +104,10 @@ class Tally:
             )
             for name, entry in self._sums.items()
         )
+
+    def fired(self) -> dict[str, dict[str, int]]:
+        """For each requirement that was exercised, by which kinds of fault that fired; the most frequent first."""
+        return {name: dict(entry.fired.most_common()) for name, entry in self._sums.items() if entry.fired}
 
     def failing(self, requirement: str) -> tuple[Witness, ...]:
         """The first scenarios that failed a requirement, simplest first (fewest actions, then shortest)."""
@@ -135,6 +147,7 @@ class Tally:
                     entry.must_not,
                     {unit: witness(item) for unit, item in entry.tightest.items()},
                     [witness(item) for item in entry.failing],
+                    dict(entry.fired),
                 ]
                 for place, entry in enumerate(self._sums.values())
                 if entry.tightest or entry.deciding.outcome is not Outcome.NOT_EXERCISED
@@ -148,13 +161,14 @@ class Tally:
         for number, error in data["errors"][: MAX_FAILING - len(self.errors)]:
             self.errors.append(Case(scenario=scenario_of(number), error=error))
         names = list(self._sums)
-        for place, deciding, must, must_not, tightest, failing in data["sums"]:
+        for place, deciding, must, must_not, tightest, failing, fired in data["sums"]:
             name = names[place]
             entry = self._sums[name]
             if _RANK[Outcome(deciding[0])] < _RANK[entry.deciding.outcome]:
                 entry.deciding = verdict_from_wire(name, deciding)
             entry.must += must
             entry.must_not += must_not
+            entry.fired.update(fired)
             for unit, (number, *fields) in tightest.items():
                 verdict = verdict_from_wire(name, fields)
                 if verdict.margin[unit] < entry.margin(unit):

@@ -10,13 +10,17 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
 from harness.errors import HarnessError, RigError
 from harness.rig import load_rig
 from harness.rig.wire import from_line, to_line
+
+if TYPE_CHECKING:
+    from harness.rig.session import Session
+    from harness.search.coverage import FaultSpace
 
 
 def main() -> None:
@@ -36,7 +40,6 @@ def _serve(request: dict[str, object], output: IO[bytes]) -> None:
     from harness.rig.jobs import perform  # noqa: PLC0415 - after the output is safe
     from harness.rig.session import Session  # noqa: PLC0415 - see above
     from harness.rig.workers import LocalRunner  # noqa: PLC0415 - see above
-    from harness.search.moves import space  # noqa: PLC0415 - see above
 
     rig = load_rig(Path(str(request["rig"])))
     defect = request["defect"]
@@ -44,10 +47,19 @@ def _serve(request: dict[str, object], output: IO[bytes]) -> None:
     with Session(rig, sanitize=bool(request["sanitize"]), defect=defect) as session:
         requirements = [requirement.id for requirement in session.requirements]
         runner = LocalRunner(session)
-        searched = cache(lambda reference: space(session.requirements, session.bounds, rig=reference))
+        space_of = cache(partial(_fault_space, session))
         output.write(to_line({"ready": requirements}))
         for line in sys.stdin.buffer:
-            output.write(to_line({"answer": perform(from_line(line), runner, requirements, searched)}))
+            output.write(to_line({"answer": perform(from_line(line), runner, requirements, space_of)}))
+
+
+def _fault_space(session: Session, reference: str) -> FaultSpace:
+    """Made when it is first needed: it takes longer than a scenario."""
+    from harness.search.coverage import FaultSpace  # noqa: PLC0415 - see above
+    from harness.search.moves import space  # noqa: PLC0415 - see above
+
+    searched = space(session.requirements, session.bounds, rig=reference)
+    return FaultSpace(session.requirements, session.bounds, searched)
 
 
 def _own_output() -> IO[bytes]:

@@ -9,7 +9,7 @@ last line it wrote; it is replaced and the others go on.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Self, TypeVar
@@ -21,9 +21,11 @@ from harness.rig.flow import Flow
 from harness.rig.jobs import Batch, BatchJob, Generated, GeneratedJob, Job, ScenarioJob
 from harness.rig.process import Worker, WorkerOptions
 from harness.rig.session import Run, Session, build_libraries
+from harness.rig.surveys import Sighting, SurveyJob
 from harness.scenario import Scenario
-from harness.search.moves import Space
+from harness.search.moves import Aim, Space
 from harness.search.runner import Case
+from harness.search.sequences import aim_of
 
 BATCH = 16  # scenarios summed up by a worker before it answers
 LIMIT_S = 60.0
@@ -93,13 +95,23 @@ class Pool:
         """
         return self._stream(BatchJob(batch) for batch in _batches(scenarios))
 
-    def generate(self, searched: Space, seed: int, n: int) -> Iterator[Batch]:
+    def surveys(self, scenarios: Iterable[Scenario]) -> Iterator[tuple[Sighting, ...]]:
+        """Play many scenarios; what each of them showed, in the order given, a few scenarios at a time.
+
+        Raises as `map` does.
+        """
+        return self._stream(SurveyJob(batch) for batch in _batches(scenarios))
+
+    def generate(self, searched: Space, seed: int, n: int, *, aims: Sequence[Aim] = ()) -> Iterator[Batch]:
         """The sums over the first `n` scenarios of `search.sequences.generate`, a few each, in their order.
 
         The workers generate what they play: `searched` must be the space of this rig. Raises as `map` does.
         """
         ranges = (range(first, min(first + BATCH, n)) for first in range(0, n, BATCH))
-        return self._stream(GeneratedJob(Generated(searched, seed, numbers)) for numbers in ranges)
+        made = (
+            Generated(searched, seed, numbers, tuple(aim_of(aims, number) for number in numbers)) for numbers in ranges
+        )
+        return self._stream(GeneratedJob(scenarios) for scenarios in made)
 
     def _stream(self, jobs: Iterator[Job[Answer]]) -> Iterator[Answer]:
         flow = Flow(self, jobs)
@@ -119,7 +131,7 @@ class Pool:
     def start_worker(self) -> Worker:
         """A new worker, starting up. The first one waits for the build, so that it is done once."""
         if not self._built:
-            build_libraries(self._rig, sanitize=self._options.sanitize)
+            build_libraries(self._rig, sanitize=self._options.sanitize, defects=self._options.defect != 0)
             self._built = True
         worker = Worker(self._options, now_ns=self.now_ns())
         self._workers.append(worker)

@@ -15,6 +15,7 @@ from harness.faults.catalogue import CATALOGUE, kind_named, shapes_of
 from harness.faults.check import Bounds, Value
 from harness.requirements.model import Goal, Requirement, Trip
 from harness.scenario import Action, Command, CommandAction, FaultAction, Scenario, Start, begin
+from harness.search.places import places
 from harness.search.samples import HAZARDS, samples_of
 from harness.search.stimuli import Recipe, limit_of, outward, recipes_for
 
@@ -44,6 +45,13 @@ class Pick(NamedTuple):
     duration: int
     gap: int
     shape: int
+
+
+class Aim(NamedTuple):
+    """What a sequence is to begin with: a start state and the first picks."""
+
+    start: Start
+    picks: tuple[Pick, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,9 +146,13 @@ def _action(move: Move, pick: Pick, at_s: float, before: Sequence[Action]) -> tu
         return CommandAction(at_s=at_s, do=move.name, **keys), at_s  # type: ignore[arg-type] # the table has commands only
     duration = move.durations[pick.duration % len(move.durations)]
     shape = _SHAPE_KEYS[move.shapes[pick.shape % len(move.shapes)]]
-    timing = {} if duration is None else {"for_s": duration}
-    fault = begin(at_s, move.name, **move.parameters, **timing, **shape)
-    return fault, at_s + (duration or 1.0)
+    return fault_of(move, at_s, duration, **shape), at_s + (duration or 1.0)
+
+
+def fault_of(move: Move, at_s: float, for_s: float | None, **shape: Value) -> FaultAction:
+    """The action of a move that is a fault; `for_s` None = until the end."""
+    timing = {} if for_s is None else {"for_s": for_s}
+    return begin(at_s, move.name, **move.parameters, **timing, **shape)
 
 
 def _near(trip: Trip, recipe: Recipe) -> Iterator[Move]:
@@ -173,12 +185,11 @@ def _move(name: str, parameters: Mapping[str, Value], durations: tuple[float | N
 
 
 def _expand(sample: Mapping[str, Value], bounds: Bounds) -> list[Mapping[str, Value]]:
-    """A sample for the first, the middle and the last cell or sensor, where it names one."""
+    """A sample for one cell or sensor of each class of places, where it names one."""
     place = next((name for name, value in sample.items() if value == f"@{name}"), "")
     if not place:
         return [sample]
-    highest = bounds.highest(place)
-    return [{**sample, place: number} for number in dict.fromkeys((1, (highest + 1) // 2, highest))]
+    return [{**sample, place: number} for number in places(place, bounds).values()]
 
 
 def _survivable(move: Move, goals: Sequence[Goal]) -> bool:

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,6 +34,19 @@ def shrink(scenario: Scenario, fails: Callable[[Scenario], bool], *, max_runs: i
     `fails` must answer for one (requirement, outcome) only, or the search slips to another failure. The same input
     gives the same result; a candidate is tried once.
     """
+    search = shrinking(scenario, max_runs=max_runs)
+    answer: bool | None = None
+    while True:
+        try:
+            candidate = search.send(answer)
+        except StopIteration as end:
+            found: Shrunk = end.value
+            return found
+        answer = fails(candidate)
+
+
+def shrinking(scenario: Scenario, *, max_runs: int = MAX_RUNS) -> Generator[Scenario, bool | None, Shrunk]:
+    """The same for who cannot answer at once: gives candidates and is sent whether each fails. Begins with None."""
     seen: set[str] = {_identity(scenario)}
     runs = 0
     improved = True
@@ -47,7 +60,7 @@ def shrink(scenario: Scenario, fails: Callable[[Scenario], bool], *, max_runs: i
                 return Shrunk(scenario, runs, complete=False)
             seen.add(identity)
             runs += 1
-            if fails(candidate):
+            if (yield candidate):
                 scenario, improved = candidate, True
                 break
     return Shrunk(scenario, runs, complete=True)

@@ -10,13 +10,14 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, settings, target
 from hypothesis import seed as with_seed
 from hypothesis import strategies as st
 from hypothesis.database import ExampleDatabase
 
 from harness.clock import NS_PER_S, Clock
 from harness.scenario import Scenario
+from harness.search.margins import Closeness
 from harness.search.moves import GAPS_S, MAX_ACTIONS, SHAPES, STARTS, Pick, Space, compose
 from harness.search.runner import Case, FailureKey, Runner, failing
 from harness.search.shrink import MAX_RUNS, shrink
@@ -73,20 +74,22 @@ def search(
     database: ExampleDatabase | None = None,
     known: Collection[FailureKey] = (),
     shrink_s: float = SHRINK_S,
+    climb: bool = True,
 ) -> Found:
     """Play up to `n` sequences; the first failure that is not `known` is shrunk and returned.
 
     The same seed plays the same scenarios. Shrinking stays with the first failure's requirement and outcome and ends
-    after `shrink_s` seconds with the smallest scenario so far.
+    after `shrink_s` seconds with the smallest scenario so far. With `climb`, the margins of the verdicts draw the
+    search towards scenarios that come near to a violation.
     """
-    hunt = _Hunt(runner, frozenset(known), clock, int(shrink_s * NS_PER_S))
+    hunt = _Hunt(runner, frozenset(known), clock, int(shrink_s * NS_PER_S), Closeness() if climb else None)
     configured = settings(
         max_examples=n,
         database=database,
         deadline=None,
         derandomize=False,
         report_multiple_bugs=False,
-        phases=(Phase.reuse, Phase.generate, Phase.shrink),
+        phases=(Phase.reuse, Phase.generate, *((Phase.target,) if climb else ()), Phase.shrink),
         suppress_health_check=_SUPPRESSED,
         print_blob=False,
     )
@@ -102,11 +105,14 @@ def search(
 class _Hunt:
     """What is known while Hypothesis plays examples: the failure that is followed and its smallest case so far."""
 
-    def __init__(self, runner: Runner, known: Collection[FailureKey], clock: Clock, shrink_ns: int) -> None:
+    def __init__(
+        self, runner: Runner, known: Collection[FailureKey], clock: Clock, shrink_ns: int, closeness: Closeness | None
+    ) -> None:
         self._runner = runner
         self._known = known
         self._clock = clock
         self._shrink_ns = shrink_ns
+        self._closeness = closeness
         self._best: Case | None = None
         self._key: FailureKey | None = None
         self._give_up_ns = 0
@@ -129,6 +135,9 @@ class _Hunt:
         if self._key is not None and self._key in keys:
             self._keep(case)
             raise _Failed
+        if self._key is None and self._closeness is not None:
+            for unit, score in self._closeness.scores(case).items():
+                target(score, label=unit)
 
     def _keep(self, case: Case) -> None:
         if self._best is None or size(case.scenario) <= size(self._best.scenario):

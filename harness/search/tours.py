@@ -29,6 +29,7 @@ def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         _charging(),
         _vehicle(),
         _controller(),
+        _sequels(),
         _bus(),
         _plant(bounds),
         _curves(requirements),
@@ -96,6 +97,7 @@ def _charging() -> Iterator[_Tour]:
         yield f"charger ignores limits at {soc:g} %", "charge", 12.0, (full, begin(1.0, "charger-ignores-limits"))
         actions = (full, begin(1.0, "charger-overvoltage", offset_v=100.0), begin(1.0, "charger-ignores-limits"))
         yield f"charger too high at {soc:g} %", "charge", 12.0, actions
+    yield "interlock opens while charging", "charge", 4.0, (begin(1.0, "hvil-open"),)
     yield "charger does not stop", "charge", 6.0, (begin(0.5, "charger-ignores-limits"), _do(1.0, "standby"))
 
 
@@ -161,6 +163,24 @@ def _controller() -> Iterator[_Tour]:
     for fault in (begin(0.5, "nvm-erased"), *(begin(0.5, "nvm-corrupted", byte=byte) for byte in (0, 4, 203))):
         name = f"{fault.fault} {fault.parameters.get('byte', '')}".strip()
         yield f"{name} with a latched fault", "drive", 8.0, (latch, fault, cycle, _do(5.0, "drive"))
+
+
+def _sequels() -> Iterator[_Tour]:
+    """What only a second event shows: one fault on top of another, after a release, after a start, at a wrap-around."""
+    hvil = begin(0.5, "hvil-open")
+    released = begin(0.5, "hvil-open", for_s=1.0)
+    yield "crash after an open interlock", "drive", 4.0, (hvil, begin(2.0, "crash"))
+    yield "latched, cause gone, asked anew", "drive", 8.0, (released, _do(4.0, "standby"), _do(4.5, "drive"))
+    yield "latched, then standby", "drive", 8.0, (released, _do(4.0, "standby"))
+    over = begin(3.0, "current-sensor-set", current_a=750.0, for_s=1.5)
+    yield "over-current after a power cycle", "drive", 6.0, (_do(0.5, "power-cycle", off_s=0.5), over)
+    wrap = begin(0.5, "clock-wrap", before_wrap_s=6.0)
+    silent = begin(6.2, "message-lost", message="vehicle")
+    yield "vehicle silent while the clock wraps", "drive", 9.0, (wrap, _do(2.5, "standby"), _do(3.0, "drive"), silent)
+    for degc in (62.0, -27.0):
+        hot = begin(0.5, "temp-sensor-set", sensor="all", temp_degc=degc)
+        yield f"standby at {degc:g} degC", "standby", 7.0, (hot,)
+    yield "crash during precharge", "standby", 4.0, (_do(0.5, "drive"), begin(0.65, "crash"))
 
 
 def _bus() -> Iterator[_Tour]:

@@ -9,6 +9,7 @@
 #include "can_rx.h"
 #include "can_tx.h"
 #include "contactor.h"
+#include "defect.h"
 #include "faults.h"
 #include "frozen.h"
 #include "limits.h"
@@ -31,7 +32,7 @@ uint32_t bms_init(const bms_start *start) {
     task.slot = 0U;
     params_seal();
     const int image = nvm_init(start->nvm, start->nvm_size, params->nvm_expected != 0);
-    const uint32_t latched = nvm_latched();
+    const uint32_t latched = nvm_latched() & (DEFECT(36) ? ~FAULT_BIT(FAULT_HVIL) : UINT32_MAX);
     faults_init(latched);
     if (image == NVM_BROKEN) {
         faults_raise(FAULT_NVM);

@@ -5,6 +5,7 @@
 #include "can_queue.h"
 
 #include "crc.h"
+#include "defect.h"
 
 #include <string.h>
 
@@ -52,8 +53,10 @@ void can_queue_put(uint32_t id, uint64_t word) {
 void can_queue_put_protected(uint32_t id, uint8_t data_id, uint8_t *counter, uint64_t word) {
     uint8_t *data = append(id);
     store(data, word | ((uint64_t)*counter << COUNTER_SHIFT));
-    *counter = (*counter >= COUNTER_LAST) ? 0U : (uint8_t)(*counter + 1U);
-    data[0] = crc8_message(data_id, &data[1], BYTES - 1U);
+    if (!(DEFECT(25) && (id == 0x105U))) {
+        *counter = (*counter >= COUNTER_LAST) ? 0U : (uint8_t)(*counter + 1U);
+    }
+    data[0] = crc8_message(data_id, &data[1], (DEFECT(26) && (id == 0x104U)) ? (BYTES - 2U) : (BYTES - 1U));
 }
 
 void can_queue_put_big_endian(uint32_t id, uint64_t word) {

@@ -9,6 +9,7 @@
 #include "can_rx.h"
 
 #include "crc.h"
+#include "defect.h"
 #include "measure.h"
 #include "params.h"
 
@@ -77,7 +78,8 @@ bool can_rx_push(uint32_t id, uint32_t length, const uint8_t *data) {
 }
 
 static int32_t age_ms(stream *source, uint32_t now_ms) {
-    const uint32_t elapsed_ms = bms_elapsed_ms(now_ms, source->good_ms);
+    const uint32_t elapsed_ms =
+        (DEFECT(43) && (now_ms < source->good_ms)) ? 0U : bms_elapsed_ms(now_ms, source->good_ms);
     source->aged = source->aged || (elapsed_ms >= (uint32_t)AGE_LIMIT_MS);
     return source->aged ? AGE_LIMIT_MS : (int32_t)elapsed_ms;
 }
@@ -117,8 +119,12 @@ typedef struct {
 static bool accept(const sender *from, const uint8_t *data, uint32_t now_ms) {
     stream *source = from->source;
     const uint8_t counter = (uint8_t)(data[1] & 0x0FU);
-    if ((crc8_message(from->data_id, &data[1], CAN_BYTES - 1U) != data[0]) || (counter >= COUNTER_MODULUS)) {
+    if (((crc8_message(from->data_id, &data[1], CAN_BYTES - 1U) != data[0]) && !DEFECT(24)) ||
+        (counter >= COUNTER_MODULUS)) {
         from->rejects->corrupt++;
+        if (DEFECT(22)) {
+            source->good_ms = now_ms;
+        }
         return false;
     }
     if (!counter_plausible(source, counter, now_ms, from->period_ms)) {
@@ -179,7 +185,7 @@ bms_mode can_rx_mode(void) {
 }
 
 bool can_rx_take_reset(void) {
-    const bool edge = rx.reset_edge;
+    const bool edge = rx.reset_edge || DEFECT(49);
     rx.reset_edge = false;
     return edge;
 }

@@ -9,6 +9,7 @@
 #include "can_rx.h"
 #include "can_tx_values.h"
 #include "contactor.h"
+#include "defect.h"
 #include "faults.h"
 #include "limits.h"
 #include "measure.h"
@@ -101,8 +102,9 @@ static void send_limits(void) {
 }
 
 static void send_faults(void) {
-    const uint64_t word =
-        ((uint64_t)faults_active() << FLAGS_SHIFT) | can_flag(faults_latched() != 0U, ANY_LATCHED_SHIFT);
+    const uint32_t left_out = DEFECT(29) ? FAULT_BIT(FAULT_MEASUREMENT_STALE) : 0U;
+    const uint64_t word = ((uint64_t)(faults_active() & ~left_out) << FLAGS_SHIFT) |
+                          can_flag(faults_latched() != 0U, ANY_LATCHED_SHIFT);
     can_queue_put_protected(ID_FAULTS, DATA_ID_FAULTS, &tx.counter_faults, word);
 }
 
@@ -160,7 +162,9 @@ static void send_due(const bms_inputs *inputs) {
     void (*const due)(void) = cyclic[tx.slot % BMS_FAST_PER_SLOW];
     can_tx_find_extremes(inputs, due == can_tx_cell_extremes, due == can_tx_temp_extremes);
     send_changes(due, tx.silent);
-    due();
+    if (!(DEFECT(27) && (due == can_tx_pack_values) && (((tx.slot / BMS_FAST_PER_SLOW) % 2U) == 1U))) {
+        due();
+    }
     can_tx_arrays(inputs, tx.slot);
     can_tx_seldom(tx.slot);
 }

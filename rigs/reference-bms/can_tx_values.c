@@ -7,6 +7,7 @@
 #include "balance.h"
 #include "can_queue.h"
 #include "can_rx.h"
+#include "defect.h"
 #include "faults.h"
 #include "measure.h"
 #include "nvm.h"
@@ -93,7 +94,8 @@ void can_tx_find_extremes(const bms_inputs *inputs, bool cells, bool temps) {
 
 void can_tx_pack_values(void) {
     uint64_t word = can_field(can_round(measured->pack_mv, 100), 16U, 0U);
-    word |= can_field_signed(can_round(measured->q[Q_CURRENT_MA], 100), 16U, 16U);
+    const int64_t current = can_round(measured->q[Q_CURRENT_MA], 100);
+    word |= DEFECT(56) ? can_field(current, 16U, 16U) : can_field_signed(current, 16U, 16U);
     word |= can_field(can_round(measured->link_mv, 100), 16U, 32U);
     word |= can_field(measured->q[Q_SOC_PERMILLE], 10U, 48U);
     word |= can_flag(measured->pack_valid, 58U) | can_flag(measured->q[Q_CURRENT_INVALID] == 0, 59U);
@@ -103,7 +105,7 @@ void can_tx_pack_values(void) {
 
 void can_tx_cell_extremes(void) {
     uint64_t word = can_field(can_round(measured->q[Q_CELL_MAX_UV], 200), 16U, 0U);
-    word |= can_field(can_round(measured->q[Q_CELL_MIN_UV], 200), 16U, 16U);
+    word |= can_field(can_round(measured->q[DEFECT(58) ? Q_CELL_MAX_UV : Q_CELL_MIN_UV], 200), 16U, 16U);
     word |= can_field((int64_t)values.cell_max, 9U, 32U) | can_field((int64_t)values.cell_min, 9U, 41U);
     word |= can_field(can_round(measured->q[Q_CELL_SPREAD_UV], UV_PER_MV), 14U, 50U);
     can_queue_put(ID_CELL_EXTREMES, word);
@@ -111,7 +113,8 @@ void can_tx_cell_extremes(void) {
 
 void can_tx_temp_extremes(void) {
     uint64_t word = can_field_signed(can_round(measured->q[Q_TEMP_MAX_MDEGC], 100), 16U, 0U);
-    word |= can_field_signed(can_round(measured->q[Q_TEMP_MIN_MDEGC], 100), 16U, 16U);
+    const int64_t coldest = can_round(measured->q[Q_TEMP_MIN_MDEGC], 100);
+    word |= DEFECT(57) ? can_field(coldest, 16U, 16U) : can_field_signed(coldest, 16U, 16U);
     word |= can_field((int64_t)values.temp_max, 7U, 32U) | can_field((int64_t)values.temp_min, 7U, 39U);
     word |= can_field(can_round(measured->q[Q_TEMP_SPREAD_MK], 100), 11U, 46U);
     word |= can_field(can_round(thermal_rise_mk_per_s(), 50), 7U, 57U);

@@ -7,6 +7,7 @@
 #include "contactor.h"
 
 #include "bms_assert.h"
+#include "defect.h"
 #include "measure.h"
 #include "params.h"
 
@@ -78,6 +79,9 @@ void contactor_open(uint32_t now_ms, bool urgent) {
         }
         break;
     default:
+        if (DEFECT(60) && (contactor.phase == PHASE_PRECHARGE)) {
+            break;
+        }
         start_opening(now_ms, urgent, PHASE_OPEN);
         break;
     }
@@ -90,7 +94,8 @@ static bool pack_trusted(void) {
 }
 
 static bool link_follows_pack(void) {
-    const int64_t difference = (int64_t)measured->link_mv - (int64_t)measured->pack_mv;
+    const int32_t goal_mv = DEFECT(40) ? measured->link_mv : measured->pack_mv;
+    const int64_t difference = (int64_t)measured->link_mv - (int64_t)goal_mv;
     const int64_t band = ((int64_t)measured->pack_mv * params->precharge_band_permille) / 1000;
     return measured->link_valid && pack_trusted() && (difference <= band) && (difference >= -band);
 }
@@ -102,7 +107,7 @@ static bool link_rose_early(void) {
 }
 
 static void fail_try(uint32_t now_ms) {
-    contactor.failed_tries++;
+    contactor.failed_tries += DEFECT(59) ? 0U : 1U;
     const bool last = contactor.failed_tries >= (uint32_t)params->precharge_tries;
     start_opening(now_ms, false, last ? PHASE_FAILED : PHASE_COOLING);
 }
@@ -123,7 +128,7 @@ static void step_precharge(uint32_t now_ms, int32_t elapsed_ms) {
     if ((elapsed_ms >= params->precharge_min_ms) && link_follows_pack()) {
         contactor.command[CONTACTOR_POSITIVE] = true;
         enter(PHASE_POSITIVE, now_ms);
-    } else if (elapsed_ms >= params->precharge_timeout_ms) {
+    } else if ((elapsed_ms >= params->precharge_timeout_ms) && !DEFECT(39)) {
         fail_try(now_ms);
     } else {
         /* still charging */
@@ -139,11 +144,11 @@ static void step_positive(uint32_t now_ms, int32_t elapsed_ms) {
 
 static void step_opening(uint32_t now_ms, int32_t elapsed_ms) {
     if (elapsed_ms >= contactor.positive_delay_ms) {
-        contactor.command[CONTACTOR_POSITIVE] = false;
+        contactor.command[DEFECT(38) ? CONTACTOR_NEGATIVE : CONTACTOR_POSITIVE] = false;
         contactor.command[CONTACTOR_PRECHARGE] = false;
     }
-    if (elapsed_ms >= contactor.negative_delay_ms) {
-        contactor.command[CONTACTOR_NEGATIVE] = false;
+    if (elapsed_ms >= (contactor.negative_delay_ms + (DEFECT(4) ? 2000 : 0))) {
+        contactor.command[DEFECT(38) ? CONTACTOR_POSITIVE : CONTACTOR_NEGATIVE] = false;
         enter(contactor.after_opening, now_ms);
     }
 }
@@ -177,7 +182,8 @@ void contactor_compare(void) {
     for (uint32_t i = 0U; i < (uint32_t)CONTACTOR_COUNT; i++) {
         const int32_t closed = measured->aux_closed[i] ? 1 : 0;
         const int32_t commanded = contactor.command[i] ? 1 : 0;
-        measure_put((uint32_t)Q_CONTACTOR_POSITIVE + i, closed - commanded);
+        const bool unwatched = DEFECT(37) && (i == (uint32_t)CONTACTOR_NEGATIVE) && (closed > commanded);
+        measure_put((uint32_t)Q_CONTACTOR_POSITIVE + i, unwatched ? 0 : (closed - commanded));
     }
 }
 

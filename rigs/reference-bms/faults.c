@@ -5,6 +5,7 @@
 #include "faults.h"
 
 #include "bms_assert.h"
+#include "defect.h"
 #include "nvm.h"
 
 static struct {
@@ -44,10 +45,18 @@ static void record(uint32_t fresh) {
 }
 
 void faults_update(uint32_t causes, bool reset) {
-    const uint32_t present = causes | faults.raised;
+    uint32_t present = causes | faults.raised;
+    if (DEFECT(35) && reset) {
+        present = 0U;
+    }
+    if (DEFECT(45) && (faults.active != 0U)) {
+        present &= faults.active;
+    }
     const uint32_t latched_before = faults.latched;
     faults.raised = 0U;
-    faults.latched = (reset ? 0U : faults.latched) | (present & FAULTS_LATCHING);
+    const uint32_t latching = FAULTS_LATCHING & (DEFECT(17) ? ~FAULT_BIT(FAULT_CRASH) : UINT32_MAX);
+    const bool forget = reset && !DEFECT(7);
+    faults.latched = (forget ? 0U : faults.latched) | (present & latching);
     const uint32_t active = present | faults.latched;
     const uint32_t fresh = active & ~faults.active;
     faults.active = active;

@@ -11,6 +11,7 @@
 #include "can_rx.h"
 #include "can_tx.h"
 #include "contactor.h"
+#include "defect.h"
 #include "measure.h"
 #include "nvm.h"
 #include "params.h"
@@ -224,7 +225,19 @@ const char *fil_last_error(void) {
     return port.error;
 }
 
-/* No seeded defects yet: only "none" can be chosen. */
+#ifdef BMS_DEFECTS
+int bms_defect;
+
 int fil_defect(int id) {
-    return (id == 0) ? 0 : refuse(__LINE__, "no such defect", "");
+    if ((id < 0) || (id > DEFECT_LAST)) {
+        return refuse(__LINE__, "no such defect", "");
+    }
+    bms_defect = id;
+    return 0;
 }
+#else
+/* The product has none: only "none" can be chosen. */
+int fil_defect(int id) {
+    return (id == 0) ? 0 : refuse(__LINE__, "not built with BMS_DEFECTS", "");
+}
+#endif

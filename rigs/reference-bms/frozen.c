@@ -4,6 +4,7 @@
  */
 #include "frozen.h"
 
+#include "defect.h"
 #include "measure.h"
 
 #include <string.h>
@@ -81,7 +82,9 @@ static int32_t step_cells(const bms_inputs *inputs, int32_t current_ma) {
     }
     frozen.fresh = !still;
     frozen.last_ma = current_ma;
-    (void)memcpy(frozen.last_uv, inputs->cell_uv, count * sizeof inputs->cell_uv[0]);
+    if (!DEFECT(61)) {
+        (void)memcpy(frozen.last_uv, inputs->cell_uv, count * sizeof inputs->cell_uv[0]);
+    }
     return widest;
 }
 

@@ -7,6 +7,7 @@
  */
 #include "limits.h"
 
+#include "defect.h"
 #include "measure.h"
 #include "params.h"
 #include "protect.h"
@@ -53,7 +54,8 @@ static int32_t charge_permille(void) {
         return 0;
     }
     int32_t share = line(measured->q[Q_CELL_MAX_UV], params->cell_ov_alarm_mv * UV, params->charge_cell_full_mv * UV);
-    share = bms_min(share, line(measured->q[Q_TEMP_MAX_MDEGC], params->charge_ot_alarm_mdegc,
+    share = bms_min(share, line(measured->q[Q_TEMP_MAX_MDEGC],
+                                DEFECT(30) ? params->charge_ot_trip_mdegc : params->charge_ot_alarm_mdegc,
                                 params->charge_hot_full_mdegc));
     share = bms_min(share, line(measured->q[Q_TEMP_MIN_MDEGC], params->charge_ut_alarm_mdegc,
                                 params->charge_cold_full_mdegc));
@@ -66,10 +68,12 @@ static int32_t discharge_permille(void) {
         return 0;
     }
     int32_t share =
-        line(measured->q[Q_CELL_MIN_UV], params->cell_uv_alarm_mv * UV, params->discharge_cell_full_mv * UV);
+        line(measured->q[DEFECT(54) ? Q_CELL_MAX_UV : Q_CELL_MIN_UV], params->cell_uv_alarm_mv * UV,
+             params->discharge_cell_full_mv * UV);
     share = bms_min(share, line(measured->q[Q_TEMP_MAX_MDEGC], params->discharge_ot_alarm_mdegc,
                                 params->discharge_hot_full_mdegc));
-    share = bms_min(share, line(measured->q[Q_TEMP_MIN_MDEGC], params->discharge_ut_alarm_mdegc,
+    share = bms_min(share, line(measured->q[Q_TEMP_MIN_MDEGC],
+                                DEFECT(55) ? params->discharge_ut_trip_mdegc : params->discharge_ut_alarm_mdegc,
                                 params->discharge_cold_full_mdegc));
     return bms_min(share, line(measured->q[Q_SOC_PERMILLE], params->discharge_soc_zero_permille,
                                params->discharge_soc_full_permille));
@@ -87,7 +91,8 @@ static int32_t share_of(int32_t full_ma, int32_t permille) {
 
 static bool may_charge(void) {
     const bms_state state = state_now();
-    return ((state == STATE_DRIVE) || (state == STATE_CHARGE)) && ((protect_alarms() & CHARGE_ALARMS) == 0U);
+    return ((state == STATE_DRIVE) || (state == STATE_CHARGE)) &&
+           (((protect_alarms() & CHARGE_ALARMS) == 0U) || DEFECT(31));
 }
 
 static bool may_discharge(void) {

@@ -6,6 +6,7 @@
 #include "measure.h"
 
 #include "bms_assert.h"
+#include "defect.h"
 #include "params.h"
 
 #include <string.h>
@@ -98,21 +99,21 @@ static bool count_cells(const uint8_t *flags, uint32_t count) {
     const bool all_valid = (all & (uint8_t)IO_VALID) != 0U;
     if (!all_valid || ((any & (uint8_t)IO_OPEN_WIRE) != 0U)) {
         for (uint32_t i = 0U; i < count; i++) {
-            const bool open = (flags[i] & (uint8_t)IO_OPEN_WIRE) != 0U;
+            const bool open = (flags[DEFECT(10) ? 0U : i] & (uint8_t)IO_OPEN_WIRE) != 0U;
             const bool valid = (flags[i] & (uint8_t)IO_VALID) != 0U;
             open_wires += open ? 1 : 0;
             invalid += (!valid && !open) ? 1 : 0;
         }
     }
     measure_put(Q_OPEN_WIRES, open_wires);
-    measure_put(Q_CELLS_INVALID, invalid);
+    measure_put(Q_CELLS_INVALID, (DEFECT(11) && (invalid == 1)) ? 0 : invalid);
     return all_valid;
 }
 
 static int32_t oldest(const uint16_t *age_ms, uint32_t count) {
     uint16_t age = 0U;
     for (uint32_t i = 0U; i < count; i++) {
-        age = (age_ms[i] > age) ? age_ms[i] : age;
+        age = (age_ms[DEFECT(12) ? 0U : i] > age) ? age_ms[i] : age;
     }
     return (int32_t)age;
 }
@@ -123,7 +124,7 @@ static void measure_cells(const bms_inputs *inputs) {
     if (!state.data_complete) {
         mark_seen(inputs->cell_flags, count);
     }
-    const extremes cells = state.all_cells_valid ? scan_all(inputs->cell_uv, count)
+    const extremes cells = state.all_cells_valid ? scan_all(inputs->cell_uv, DEFECT(8) ? (count - 1U) : count)
                                                  : scan_valid(inputs->cell_uv, inputs->cell_flags, count);
     const bool some = cells.valid > 0U;
     const int64_t spread = (int64_t)cells.highest - (int64_t)cells.lowest;
@@ -148,9 +149,9 @@ static void measure_temps(const bms_inputs *inputs) {
     const uint32_t count = state.n_temps;
     int32_t highest = INT32_MIN;
     int32_t lowest = INT32_MAX;
-    int32_t valid = 0;
-    for (uint32_t i = 0U; i < count; i++) {
-        const int32_t flagged = -(int32_t)(flags[i] & (uint8_t)IO_VALID); /* all bits or none */
+    int32_t valid = DEFECT(9) ? 1 : 0;
+    for (uint32_t i = DEFECT(9) ? 1U : 0U; i < count; i++) {
+        const int32_t flagged = DEFECT(13) ? -1 : -(int32_t)(flags[i] & (uint8_t)IO_VALID); /* all bits or none */
         const int32_t reading = (temp_mdegc[i] & flagged) | (INT32_MAX & ~flagged);
         const int32_t inside = (bms_clamp(reading, least, greatest) == reading) ? -1 : 0;
         highest = bms_max(highest, (reading & inside) | (INT32_MIN & ~inside));
@@ -167,7 +168,7 @@ static void measure_temps(const bms_inputs *inputs) {
 /* The cross check is there to find a bad pack voltage, so the validity flag of the pack voltage does not suspend it. */
 static void measure_pack(const bms_inputs *inputs) {
     const int64_t difference = (int64_t)inputs->pack_mv - (int64_t)state.cell_sum_mv;
-    const int64_t mismatch = (difference < 0) ? -difference : difference;
+    const int64_t mismatch = ((difference < 0) && !DEFECT(14)) ? -difference : difference;
     put_if(state.all_cells_valid, Q_MISMATCH_MV, (mismatch > INT32_MAX) ? INT32_MAX : (int32_t)mismatch);
     state.pack_mv = inputs->pack_mv;
     state.link_mv = inputs->link_mv;
@@ -180,8 +181,8 @@ static void measure_pack(const bms_inputs *inputs) {
 static void measure_current(const bms_inputs *inputs) {
     const int32_t current = bms_max(inputs->current_ma, -INT32_MAX);
     measure_put(Q_CURRENT_MA, current);
-    measure_put(Q_CURRENT_INVALID, inputs->current_valid ? 0 : 1);
-    state.charging = current < -params->charging_current_ma;
+    measure_put(Q_CURRENT_INVALID, (inputs->current_valid || DEFECT(15)) ? 0 : 1);
+    state.charging = DEFECT(2) ? (current > -params->charging_current_ma) : (current < -params->charging_current_ma);
 }
 
 void measure_step(const bms_inputs *inputs) {
@@ -189,11 +190,11 @@ void measure_step(const bms_inputs *inputs) {
     measure_temps(inputs);
     measure_pack(inputs);
     measure_current(inputs);
-    put_if(inputs->insulation_valid, Q_INSULATION_OHM, inputs->insulation_ohm);
+    put_if(inputs->insulation_valid != DEFECT(16), Q_INSULATION_OHM, inputs->insulation_ohm / (DEFECT(18) ? 10 : 1));
     measure_put(Q_INSULATION_INVALID, inputs->insulation_valid ? 0 : 1);
-    measure_put(Q_HVIL_OPEN, inputs->hvil_closed ? 0 : 1);
+    measure_put(Q_HVIL_OPEN, (inputs->hvil_closed || (DEFECT(20) && inputs->plug)) ? 0 : 1);
     measure_put(Q_CRASH, inputs->crash ? 1 : 0);
-    measure_put(Q_SUPPLY_MV, bms_max(inputs->supply_mv, -INT32_MAX));
+    measure_put(Q_SUPPLY_MV, bms_max(DEFECT(19) ? bms_min(inputs->supply_mv, 32000) : inputs->supply_mv, -INT32_MAX));
     state.ignition = inputs->ignition;
     state.plug = inputs->plug;
     for (uint32_t i = 0U; i < (uint32_t)CONTACTOR_COUNT; i++) {

@@ -9,6 +9,7 @@
 
 #include "bms_assert.h"
 #include "crc.h"
+#include "defect.h"
 #include "faults.h"
 
 #include <string.h>
@@ -72,7 +73,7 @@ static uint32_t crc_of(const uint8_t *image) {
 static bool sound(const uint8_t *image, uint32_t size) {
     return (size == NVM_SIZE) && ((uint32_t)get(image, 0U, 4U) == MAGIC) &&
            ((uint32_t)get(image, AT_VERSION, 2U) == VERSION) && ((uint32_t)get(image, AT_SIZE, 2U) == NVM_SIZE) &&
-           ((uint32_t)get(image, AT_CRC, 4U) == crc_of(image)) && (image[AT_NEXT] < NVM_ENTRIES) &&
+           (((uint32_t)get(image, AT_CRC, 4U) == crc_of(image)) || DEFECT(34)) && (image[AT_NEXT] < NVM_ENTRIES) &&
            (image[AT_USED] <= NVM_ENTRIES);
 }
 
@@ -136,7 +137,7 @@ void nvm_flush(void) {
 }
 
 void nvm_store_latched(uint32_t latched) {
-    nvm.latched = latched;
+    nvm.latched = DEFECT(3) ? 0U : latched;
     nvm.dirty = true;
 }
 

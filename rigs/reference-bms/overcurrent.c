@@ -7,8 +7,10 @@
  */
 #include "overcurrent.h"
 
+#include "defect.h"
 #include "faults.h"
 #include "measure.h"
+#include "nvm.h"
 #include "params.h"
 
 #include <string.h>
@@ -47,7 +49,7 @@ void overcurrent_init(uint32_t latched_faults) {
     (void)memset(&overcurrent, 0, sizeof overcurrent);
     overcurrent.causes = latched_faults & FAULT_BIT(FAULT_SHORT_CIRCUIT);
     for (uint32_t i = 0U; i < STAGES; i++) {
-        overcurrent.limit_ma[i] = params_value(stages[i].current_ma);
+        overcurrent.limit_ma[i] = (DEFECT(42) && (nvm_cycles() > 1U)) ? INT32_MAX : params_value(stages[i].current_ma);
         overcurrent.limit_ms[i] = params_value(stages[i].time_ms);
     }
 }
@@ -71,8 +73,10 @@ static void release(int32_t current_ma) {
 void overcurrent_step(void) {
     const int32_t current_ma = measured->q[Q_CURRENT_MA];
     for (uint32_t i = 0U; i < STAGES; i++) {
-        if ((stages[i].sign * current_ma) <= overcurrent.limit_ma[i]) {
-            overcurrent.pending_ms[i] = 0;
+        const int32_t sign = DEFECT(48) ? 1 : stages[i].sign;
+        const int32_t limit_ma = overcurrent.limit_ma[(DEFECT(47) && (i == 6U)) ? 2U : i];
+        if ((sign * current_ma) <= limit_ma) {
+            overcurrent.pending_ms[i] = DEFECT(46) ? overcurrent.pending_ms[i] : 0;
             continue;
         }
         overcurrent.pending_ms[i] = bms_min(overcurrent.pending_ms[i] + (int32_t)BMS_FAST_MS, overcurrent.limit_ms[i]);

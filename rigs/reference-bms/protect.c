@@ -5,6 +5,7 @@
 #include "protect.h"
 
 #include "bms_assert.h"
+#include "defect.h"
 #include "faults.h"
 #include "measure.h"
 #include "params.h"
@@ -53,6 +54,12 @@ static void resolve_rule(const protect_rule *line, rule_state *rule, int32_t *th
         rule->limit[tier] = resolve(line->limit[tier], line->factor);
         rule->release[tier] = rule->limit[tier] - hysteresis_of(line);
         rule->confirm_ms[tier] = resolve(line->confirm_ms[tier], 1);
+        if (DEFECT(53) && (line->fault == (uint8_t)FAULT_VOLTAGE_PLAUSIBILITY)) {
+            rule->confirm_ms[tier] /= (int32_t)BMS_FAST_MS;
+        }
+        if (DEFECT(52) && (line->tier == (uint8_t)TIER_INSULATION) && (tier == (uint32_t)RULE_ALARM)) {
+            rule->confirm_ms[tier] = NEVER;
+        }
         *threshold = bms_min(*threshold, rule->limit[tier]);
     }
 }
@@ -98,7 +105,7 @@ static void release_tier(rule_state *rule, uint32_t tier, int32_t value, bool kn
         return;
     }
     rule->releasing_ms[tier] += (int32_t)BMS_FAST_MS;
-    if (rule->releasing_ms[tier] >= rule->release_ms) {
+    if (rule->releasing_ms[tier] >= (DEFECT(6) ? 0 : rule->release_ms)) {
         rule->active[tier] = false;
         rule->releasing_ms[tier] = 0;
     }
@@ -107,7 +114,7 @@ static void release_tier(rule_state *rule, uint32_t tier, int32_t value, bool kn
 /* An idle tier becomes active after the quantity has been past the limit for the confirmation time. */
 static void confirm_tier(rule_state *rule, uint32_t tier, int32_t value, bool watched) {
     if (!watched || (value <= rule->limit[tier])) {
-        rule->pending_ms[tier] = 0;
+        rule->pending_ms[tier] = DEFECT(1) ? rule->pending_ms[tier] : 0;
         return;
     }
     rule->pending_ms[tier] += (int32_t)BMS_FAST_MS;
@@ -140,8 +147,14 @@ static void collect(const protect_rule *line, const rule_state *rule) {
     }
     if (line->tier != (uint8_t)TIER_NONE) {
         protect.alarms |= rule->active[RULE_ALARM] ? TIER_BIT(line->tier) : 0U;
-        protect.warnings |= rule->active[RULE_WARNING] ? TIER_BIT(line->tier) : 0U;
+        const bool shared = DEFECT(32) && (line->tier == (uint8_t)WARNING_SOC_HIGH);
+        protect.warnings |= rule->active[RULE_WARNING] ? TIER_BIT(shared ? (uint8_t)WARNING_SOC_LOW : line->tier) : 0U;
     }
+}
+
+static uint32_t watch_of(const protect_rule *line) {
+    return (DEFECT(5) && (line->fault == (uint8_t)FAULT_DISCHARGE_OVERTEMPERATURE)) ? (uint32_t)WATCH_CHARGING
+                                                                                      : (uint32_t)line->watch;
 }
 
 void protect_step(uint32_t watch) {
@@ -155,7 +168,7 @@ void protect_step(uint32_t watch) {
             continue;
         }
         const bool known = (measured->known & Q_BIT(line->quantity)) != 0U;
-        protect.busy[i] = evaluate(&protect.rule[i], value, known, (watch & line->watch) != 0U);
+        protect.busy[i] = evaluate(&protect.rule[i], value, known, (watch & watch_of(line)) != 0U);
         collect(line, &protect.rule[i]);
     }
 }

@@ -8,8 +8,10 @@
 #include "state.h"
 
 #include "contactor.h"
+#include "defect.h"
 #include "faults.h"
 #include "measure.h"
+#include "overcurrent.h"
 #include "params.h"
 #include "protect.h"
 
@@ -39,11 +41,12 @@ bms_state state_now(void) {
 
 uint32_t state_watch(void) {
     uint32_t watch = WATCH_ALWAYS;
-    watch |= measured->charging ? (uint32_t)WATCH_CHARGING : (uint32_t)WATCH_NOT_CHARGING;
+    const bool at_rest = DEFECT(51) && (measured->q[Q_CURRENT_MA] < params->charging_current_ma);
+    watch |= measured->charging ? (uint32_t)WATCH_CHARGING : (at_rest ? 0U : (uint32_t)WATCH_NOT_CHARGING);
     if ((machine.now == STATE_DRIVE) || (machine.now == STATE_PRECHARGE)) {
         watch |= (uint32_t)WATCH_DRIVING;
     }
-    if (machine.now == STATE_CHARGE) {
+    if ((machine.now == STATE_CHARGE) && !DEFECT(23)) {
         watch |= (uint32_t)WATCH_CHARGE;
     }
     return watch;
@@ -51,7 +54,7 @@ uint32_t state_watch(void) {
 
 /* A new request: anything but the same as before. What stands on the bus at boot is nobody's new request. */
 static void take_request(bool heard, bms_mode requested) {
-    if (heard && !machine.heard) {
+    if (heard && !machine.heard && !DEFECT(41)) {
         machine.heard = true;
         machine.requested = requested;
     }
@@ -135,7 +138,9 @@ static void step_faulted(void) {
 }
 
 static void enter_fault(uint32_t now_ms, uint32_t active) {
-    contactor_open(now_ms, (active & FAULTS_URGENT) != 0U);
+    if (!DEFECT(28) || (active != FAULT_BIT(FAULT_TEMPERATURE_SPREAD))) {
+        contactor_open(now_ms, (active & FAULTS_URGENT) != 0U);
+    }
     machine.fresh = false;
     machine.now = (faults_latched() != 0U) ? STATE_LATCHED : STATE_FAULT;
 }
@@ -170,8 +175,8 @@ static void step_healthy(uint32_t now_ms) {
 
 void state_step(uint32_t now_ms, bool heard, bms_mode requested) {
     take_request(heard, requested);
-    const uint32_t active = faults_active();
-    if (active != 0U) {
+    const uint32_t active = DEFECT(50) ? (protect_causes() | overcurrent_causes()) : faults_active();
+    if ((active != 0U) && !(DEFECT(44) && (machine.now == STATE_PRECHARGE))) {
         enter_fault(now_ms, active);
     } else {
         step_healthy(now_ms);

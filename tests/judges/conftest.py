@@ -51,6 +51,9 @@ class FakeEvidence:
     def resets(self) -> NDArray[np.float64]:
         return np.array(self.reset_times, dtype=np.float64)
 
+    def resets_heard(self) -> NDArray[np.float64]:
+        return self.resets()
+
     def power_ons(self) -> NDArray[np.float64]:
         return np.array(self.power_on_times, dtype=np.float64)
 

@@ -74,6 +74,7 @@ def test_the_problems_of_all_files_are_told_together(tmp_path: Path) -> None:
         (('flag = "fault.cell_overvoltage"', 'flag = "soc_pct"'), "trip[1].flag"),
         (("above = 3.75", "above = 3.75\nnear = 0.001\naccuracy = 0.005"), "trip[1].near"),
         (("latched = true", "latched = true\nrelease_s = 5.0"), "trip[1].release_s"),
+        (("latched = true", "reset_after_s = 1.0"), "trip[1].reset_after_s"),
         (("latched = true", 'safe_state = "none"'), "trip[1].safe_within_s"),
         (("latched = true", 'when = [{ quantity = "bms_state", state = "driving" }]'), "trip[1].when[1].state"),
         (("latched = true", 'when = [{ quantity = "soc_pct", state = "drive" }]'), "trip[1].when[1].quantity"),

@@ -55,6 +55,9 @@ class Anything:
     def resets(self) -> NDArray[np.float64]:
         return self._resets
 
+    def resets_heard(self) -> NDArray[np.float64]:
+        return self.resets()
+
     def power_ons(self) -> NDArray[np.float64]:
         return self._power_ons
 

@@ -130,7 +130,7 @@ def test_a_reset_before_the_flag_does_not_release_it(evidence: Make) -> None:
 
 
 def test_a_flag_released_while_the_cause_is_there_fails(evidence: Make) -> None:
-    requirement = over_voltage(latched=False, release_s=5.0)
+    requirement = over_voltage(latched=False)
     output = contactors((3.0, 0.0))
     reported = flag((2.95, 1.0), (6.0, 0.0))
     there = verdict(evidence, requirement, given=cell((2.0, 3.80), (9.0, 3.3)), reported=reported, output=output)

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.canbus.profile import Profile, load_profile
-from harness.received import UNHEARD, count_since, forgotten, reception, recovered, request_new, restart_age
+from harness.received import UNHEARD, Receptions, count_since, forgotten, reception, recovered, request_new, restart_age
 from harness.trace import Frames, Trace
 
 ROOT = Path(__file__).parents[2]
@@ -37,8 +37,8 @@ def crc8(data: bytes) -> int:
     return crc ^ 0xFF
 
 
-def command(counter: int, *, mode: int = 1, damage: int = 0) -> bytes:
-    body = bytes([counter | mode << 4, 0, 0, 0, 0, 0, 0])
+def command(counter: int, *, mode: int = 1, damage: int = 0, reset: int = 0) -> bytes:
+    body = bytes([counter | mode << 4, reset, 0, 0, 0, 0, 0])
     return bytes([crc8(b"\x20" + body) ^ damage]) + body
 
 
@@ -189,3 +189,20 @@ def test_a_request_is_new_once_it_began_after_the_power_on(profile: Profile) -> 
     decoded = profile.decoder.decode(seen)
     assert [0, 1, 1, 1, 1, 1] == request_new(profile, decoded, np.empty(0), at).astype(int).tolist()
     assert [0, 1, 0, 0, 0, 1] == request_new(profile, decoded, np.array([0.15]), at).astype(int).tolist()
+
+
+@pytest.mark.parametrize(
+    ("frame", "heard_s"),
+    [
+        pytest.param(command(1, reset=1), [0.01], id="good"),
+        pytest.param(command(1, reset=1, damage=0x04), [], id="damaged"),
+        pytest.param(command(0, reset=1), [], id="repeated"),
+    ],
+)
+def test_a_request_is_heard_only_in_a_frame_that_must_be_accepted(
+    profile: Profile, frame: bytes, heard_s: list[float]
+) -> None:
+    seen = frames([(0.0, command(0)), (0.01, frame), (0.02, command(2))])
+    run = Trace(columns={}, arrays={}, t_s=np.empty(0), frames=seen)
+    found = Receptions(profile, run, profile.decoder.decode(seen), np.empty(0), {})
+    assert heard_s == pytest.approx(found.heard("reset-faults").tolist())

@@ -69,6 +69,9 @@ class Record:
     def resets(self) -> NDArray[np.float64]:
         return np.array([])
 
+    def resets_heard(self) -> NDArray[np.float64]:
+        return np.array([])
+
     def power_ons(self) -> NDArray[np.float64]:
         return np.array([])
 

@@ -395,7 +395,6 @@ def test_shrinker_keeps_every_value_in_its_legal_range() -> None:
         return True
 
     fault = begin(1.0, "hvil-open", shape="intermittent", period_s=0.02, duty=0.5)
-
     shrink(Scenario(rig="x", duration_s=5.0, action=(fault,)), lambda c: fails(c) and "shape" in str(c))
 
     assert [] == [period_s for period_s in tried if period_s < 0.02]
