@@ -249,6 +249,9 @@ def _judge_stays_safe(case: _Case, flag: FlagRun, reached_s: float) -> None:
     safe = safe_runs(record, trip.safe_state) or ()
     # The controller may have released the flag up to flag_within_s before the bus shows it.
     until_s = min(record.end_s, flag.end_s - trip.flag_within_s) - record.slack_s
+    if not any(other.latched for other in case.group):  # what is not latched may be forgotten with the power
+        up = run_at(record.operational(), flag.start_s)
+        until_s = until_s if up is None else min(until_s, up.end_s)
     lost_s = next((run.start_s for run in complement(safe) if run.start_s > reached_s), math.inf)
     if lost_s < until_s:
         told = f"{describe(trip.safe_state)} lost at {lost_s:.3f} s while {trip.flag} was set"

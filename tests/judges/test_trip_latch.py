@@ -67,6 +67,24 @@ def test_a_latch_kept_over_a_power_cycle_passes(evidence: Make) -> None:
     assert found.outcome is Outcome.PASS
 
 
+@pytest.mark.parametrize(("latched", "outcome"), [(False, Outcome.PASS), (True, Outcome.FAIL)])
+def test_closing_after_a_power_cycle_is_held_against_a_latched_flag_only(
+    evidence: Make,
+    latched: bool,
+    outcome: Outcome,  # noqa: FBT001 - a parameter of the table
+) -> None:
+    output = {**contactors((3.0, 0.0), (6.3, 1.0)), **CYCLED}
+    found = verdict(
+        evidence,
+        over_voltage(latched=latched),
+        given=cell((2.0, 3.80), (4.0, 3.3)),
+        reported=flag((2.95, 1.0), (6.8, 0.0)),
+        output=output,
+        power_ons=[6.0],
+    )
+    assert found.outcome is outcome
+
+
 def test_a_latch_lost_over_a_power_cycle_fails(evidence: Make) -> None:
     output = {**contactors((3.0, 0.0)), **CYCLED}
     found = verdict(
