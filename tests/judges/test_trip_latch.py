@@ -70,8 +70,8 @@ def test_a_latch_kept_over_a_power_cycle_passes(evidence: Make) -> None:
 @pytest.mark.parametrize(("latched", "outcome"), [(False, Outcome.PASS), (True, Outcome.FAIL)])
 def test_closing_after_a_power_cycle_is_held_against_a_latched_flag_only(
     evidence: Make,
-    latched: bool,
-    outcome: Outcome,  # noqa: FBT001 - a parameter of the table
+    latched: bool,  # noqa: FBT001 - a column of the table above
+    outcome: Outcome,
 ) -> None:
     output = {**contactors((3.0, 0.0), (6.3, 1.0)), **CYCLED}
     found = verdict(
