@@ -99,7 +99,7 @@ def _padded(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
 class SignalSeries:
     """One signal over time: `t_s` end of frame, `value` = raw * scale + offset. `rows` are frames of the buffer.
 
-    `value` is calculated in doubles, which hold 53 bits of a whole number; `raw` is exact to 64 bits.
+    `raw` is exact to 64 bits; of a number longer than the 53 bits of a double `value` is the nearest double.
     """
 
     __slots__ = ("_data", "_raw", "_signal", "rows", "t_s", "value")
@@ -115,6 +115,10 @@ class SignalSeries:
         self.rows, self.t_s, self.value = rows, t_s, value
         self._signal, self._data = signal, data
         self._raw: NDArray[Any] | None = None
+        if signal.is_wide:
+            scale, offset = signal.as_written or (signal.scale, signal.offset)
+            exact = [float(raw * scale + offset) for raw in self.raw.tolist()]
+            self.value = np.array(exact, np.float64)
 
     @property
     def raw(self) -> NDArray[Any]:
@@ -183,7 +187,7 @@ class Decoded:
     def values(self, path: str) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Times and values of "Message.Signal", as in `signal`."""
         places = self._layout.places[path]
-        if len(places) > 1:
+        if len(places) > 1 or self._layout.signals[path].is_wide:
             series = self.signal(path)
             return series.t_s, series.value
         nodes, node = self._nodes, places[0].node

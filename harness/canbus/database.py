@@ -209,6 +209,7 @@ def _signal(source: Any, multiplexer: str | None) -> Signal:
         is_float=source.conversion.is_float,
         scale=float(source.conversion.scale),
         offset=float(source.conversion.offset),
+        as_written=(source.conversion.scale, source.conversion.offset),
         minimum=None if source.minimum is None else float(source.minimum),
         maximum=None if source.maximum is None else float(source.maximum),
         unit=source.unit or "",

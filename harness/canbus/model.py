@@ -19,6 +19,7 @@ class Signal:
     big-endian one. physical = raw * scale + offset.
 
     `multiplexer` names the signal of the same message that selects this one, `mux_ids` the raw values that do.
+    `as_written` are scale and offset with whole numbers kept whole, where the database has them.
     `states` is the value table, raw value to name. Minimum and maximum are None where the database says 0|0.
     """
 
@@ -37,6 +38,16 @@ class Signal:
     is_multiplexer: bool = False
     multiplexer: str | None = None
     mux_ids: frozenset[int] = frozenset()
+    as_written: tuple[int | float, int | float] | None = None
+    is_wide: bool = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """`is_wide`: its whole numbers can grow longer than the 53 bits of a double; then they are calculated whole, as
+        the database's factor allows, and rounded once.
+        """
+        scale = 1.0 if self.is_float or self.as_written is None else self.as_written[0]
+        reach = (1 << self.length) * abs(scale) + abs(self.offset) if isinstance(scale, int) else 0
+        object.__setattr__(self, "is_wide", reach > 1 << EXACT_BITS)
 
     @property
     def first_bit(self) -> int:

@@ -40,11 +40,14 @@ class _Same:
 @lru_cache(maxsize=16)
 def _plain_bindings(same: _Same) -> tuple[Mapping[str, Binding | None], WantedSignals]:
     """The reported quantities that are numbers of one signal, with the binding where it scales, and their signals."""
-    places = same.profile.decoder.layout.places
+    layout = same.profile.decoder.layout
     plain = [
         binding
         for quantity, binding in same.profile.bindings.items()
-        if binding.states is None and "[" not in quantity and len(places[binding.path]) == 1
+        if binding.states is None
+        and "[" not in quantity
+        and len(layout.places[binding.path]) == 1
+        and not layout.signals[binding.path].is_wide
     ]
     scaled = {b.quantity: None if b.scale == 1.0 and b.offset == 0.0 else b for b in plain}
     return scaled, same.profile.decoder.wanted([binding.path for binding in plain])

@@ -151,6 +151,8 @@ def _word(key: str) -> str:
 
 def parse_parameters(words: tuple[str, ...]) -> dict[str, Any]:
     """KEY=VALUE words as a table; numbers become numbers. Raises UsageError with the word that is none."""
+    from harness.faults.check import number_or_text  # noqa: PLC0415 - not needed for --help
+
     table: dict[str, Any] = {}
     for word in words:
         key, equals, value = word.partition("=")
@@ -162,17 +164,7 @@ def parse_parameters(words: tuple[str, ...]) -> dict[str, Any]:
             raise UsageError(f"'{word}': {key} is no parameter of a fault; use {_OPTION_OF_KEY[key]}")
         if key in table:
             raise UsageError(f"parameter '{key}' is given twice")
-        table[key] = _number(value)
+        table[key] = number_or_text(value)
         if isinstance(table[key], float) and not math.isfinite(table[key]):
             raise UsageError(f"'{word}': the value must be a finite number")
     return table
-
-
-def _number(text: str) -> int | float | str:
-    """A number where it is one; words such as "all" stay words."""
-    for convert in (int, float):
-        try:
-            return convert(text)
-        except ValueError:
-            continue
-    return text

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, Literal
 
-from harness.errors import UsageError
 from harness.faults import frames
 from harness.faults.catalogue import shapes_of, timing_of
 from harness.faults.frames import BusMessage
@@ -147,31 +146,6 @@ def check(kind: FaultKind, parameters: Mapping[str, object], bounds: Bounds) -> 
     return [str(problem) for problem in outcome] if isinstance(outcome, list) else []
 
 
-def parse_arguments(pairs: Sequence[str]) -> dict[str, Value]:
-    """Parameters from `key=value` words of a command line; numbers become numbers.
-
-    Raises UsageError for a word without `=` or a key given twice.
-    """
-    values: dict[str, Value] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise UsageError(f"'{pair}': write parameters as name=value, e.g. cell=17")
-        if name in values:
-            raise UsageError(f"'{name}' is given twice")
-        values[name] = _number_or_text(text)
-    return values
-
-
-def _number_or_text(text: str) -> Value:
-    for convert in (int, float):
-        try:
-            return convert(text)
-        except ValueError:
-            continue
-    return text
-
-
 def _unknown(kind: FaultKind, parameters: Mapping[str, object]) -> list[ParameterProblem]:
     known = [parameter.name for parameter in (*kind.parameters, *timing_of(kind))]
     problems = []
@@ -255,6 +229,16 @@ def _message_problem(parameter: str, found: object, bounds: Bounds, allowed: str
     return allowed + (f"; did you mean {near[0]}?" if near else "")
 
 
+def number_or_text(text: str) -> Value:
+    """A number where it is one; words such as "all" stay words."""
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            continue
+    return text
+
+
 def _hint(parameter: Parameter, found: str) -> str:
     """Help for "3.8V" and "3,8" where a number is due, and for a word almost right."""
     near = get_close_matches(found, parameter.choices, n=1, cutoff=0.5)
@@ -263,7 +247,7 @@ def _hint(parameter: Parameter, found: str) -> str:
     if parameter.role == "option":
         return ""
     text = found.strip().replace(",", ".").rstrip("VvAaWwKkCcsSΩ°ohm% ")
-    number = _number_or_text(text)
+    number = number_or_text(text)
     return f"; write {text} without a unit" if not isinstance(number, str) else ""
 
 

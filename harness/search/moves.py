@@ -16,7 +16,7 @@ from harness.faults.check import Bounds, Value
 from harness.requirements.model import Goal, Requirement, Trip
 from harness.scenario import Action, Command, CommandAction, FaultAction, Scenario, Start, begin
 from harness.search.places import places
-from harness.search.samples import HAZARDS, samples_of
+from harness.search.samples import ALONE, HAZARDS, samples_of
 from harness.search.stimuli import Recipe, limit_of, outward, recipes_for
 
 MAX_ACTIONS = 6
@@ -122,6 +122,8 @@ def compose(searched: Space, start: Start, picks: Sequence[Pick], *, seed: int =
         group = searched.groups[pick.group % len(searched.groups)]
         move = group[pick.move % len(group)]
         if (move.hazard and lies) or (move.lies and hazard):
+            continue
+        if move.name in ALONE and any(getattr(action, "fault", "") == move.name for action in actions):
             continue
         at_s = round(at_s + GAPS_S[pick.gap % len(GAPS_S)], 2)
         action, until_s = _action(move, pick, FIRST_S + at_s, actions)

@@ -108,12 +108,8 @@ def _scaled(witness: object, payload: bytes) -> dict[str, float]:
 
 
 def _physical(signal: Signal, raw: float, value: float) -> float:
-    """What cantools says, as a double. It multiplies whole numbers exactly; a double holds 53 bits of them, so beyond
-    that the value is defined as the double of raw, times scale, plus offset (raw itself is compared exactly).
-    """
-    beyond = not signal.is_float and abs(raw) >= 1 << 53
-    exact = isinstance(value, int) and abs(value) >= 1 << 53
-    return float(raw) * signal.scale + signal.offset if beyond or exact or math.isnan(value) else float(value)
+    """What cantools says, as a double; what it gives no number for is calculated here."""
+    return float(raw) * signal.scale + signal.offset if math.isnan(value) else float(value)
 
 
 def _same(one: list[float], other: list[float]) -> bool:

@@ -231,6 +231,11 @@ def test_sequences_are_legal_short_and_have_an_end(generated: list[Scenario]) ->
     assert all(action.at_s < scenario.duration_s - 0.5 for scenario in generated for action in scenario.action)
 
 
+def test_the_bus_is_filled_by_one_node_at_most(searched: Space) -> None:
+    babbling = [kinds_of(scenario).count("babbling-node") for scenario in generate(searched, 3, 6000)]
+    assert max(babbling) == 1
+
+
 def test_a_hazard_never_meets_a_sensor_that_lies(generated: list[Scenario]) -> None:
     lying = {kind.kind for kind in CATALOGUE if kind.masks}
     both = [scenario for scenario in generated if HAZARDS & set(kinds_of(scenario)) and lying & set(kinds_of(scenario))]

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.errors import UsageError
 from harness.faults.catalogue import CATALOGUE, kind_named
 from harness.faults.check import (
     Bounds,
@@ -15,7 +14,6 @@ from harness.faults.check import (
     PlacedEffect,
     ResolvedFault,
     check,
-    parse_arguments,
     resolve,
 )
 from harness.faults.frames import BusMessage, BusSignal
@@ -192,20 +190,6 @@ def test_a_parameter_that_would_change_nothing_is_refused() -> None:
 
 def test_on_or_off_cannot_ramp() -> None:
     assert {problem.parameter for problem in problems("hvil-open", shape="ramp", ramp_s=1.0)} >= {"shape", "ramp_s"}
-
-
-def test_words_of_a_command_line_become_numbers_where_they_are_numbers() -> None:
-    assert parse_arguments(["cell=17", "voltage_v=3.80", "shape=ramp"]) == {
-        "cell": 17,
-        "voltage_v": 3.8,
-        "shape": "ramp",
-    }
-
-
-@pytest.mark.parametrize("pairs", [["cell"], ["=3"], ["cell=1", "cell=2"]])
-def test_words_without_a_meaning_are_refused(pairs: list[str]) -> None:
-    with pytest.raises(UsageError):
-        parse_arguments(pairs)
 
 
 def test_kernel_rows_carry_times_shape_and_seeds_of_their_own() -> None:
