@@ -37,7 +37,8 @@ def until_results(folder: Path, process: subprocess.Popen[str]) -> Path:
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_what_was_finished(tmp_path: Path, how: signal.Signals) -> None:
-    command = [sys.executable, "-m", "harness", "run", "ebus-lfp", "--json"]
+    endless = "10000000"  # sequences: it must still be running when the signal comes, however slow this machine is
+    command = [sys.executable, "-m", "harness", "run", "ebus-lfp", "--json", "--sequences", endless]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     ) as process:
