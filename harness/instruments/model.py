@@ -113,6 +113,20 @@ class InstrumentSettings:
     options: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class SafeStep:
+    """What puts one instrument into its safe state, ready to be written to its descriptor by another process.
+
+    `data`: the safe lines with their terminators. `checks`: query with its terminator, and the answer (stripped) that
+    says off; empty for an instrument that cannot be asked. Both are bytes, so that a guardian needs no driver.
+    """
+
+    name: str
+    fd: int
+    data: bytes
+    checks: tuple[tuple[bytes, bytes], ...] = ()
+
+
 class Transport(Protocol):
     """Lines of text to and from one instrument. Raises BenchError when the port is lost or stays silent."""
 
@@ -126,6 +140,10 @@ class Transport(Protocol):
 
     def poll(self) -> Sequence[str]:
         """Whole lines that have arrived; never waits."""
+        ...
+
+    def backlog(self) -> int:
+        """Bytes handed to `write` that are known to wait for the line; 0 when the instrument can take the next."""
         ...
 
     def fileno(self) -> int:
@@ -155,6 +173,10 @@ class Instrument(Protocol):
 
     def apply(self, inputs: Inputs) -> None:
         """Send what differs from what was sent last by more than its resolution. Does not wait for an answer."""
+        ...
+
+    def acknowledge(self) -> None:
+        """Return when everything sent so far was carried out (`*OPC?`); at most the time-out, then BenchError."""
         ...
 
     def poll(self) -> Mapping[str, bool]:
