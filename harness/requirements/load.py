@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Problem, RigError
+from harness.requirements.extend import MAX_DEPTH, ExtendingFile, combine
 from harness.requirements.model import (
     KINDS,
     Accuracy,
@@ -30,14 +31,14 @@ def load_requirements(path: Path, *more: Path) -> tuple[Requirement, ...]:
     """The requirements of one file, or of several in the order given.
 
     Raises RigError with all problems: unknown keys and quantities, values out of range, contradictions within a
-    requirement, an id used twice in a file or in two of them.
+    requirement, an id used twice in a file or in two of them, a change of what is not there.
     """
     problems: list[Problem] = []
     seen: dict[str, str] = {}
     found: list[Requirement] = []
     for file in (path, *more):
         try:
-            found += _load(file, seen)
+            found += _load(file, seen, depth=0)
         except RigError as error:
             problems += error.problems
     if problems:
@@ -47,7 +48,7 @@ def load_requirements(path: Path, *more: Path) -> tuple[Requirement, ...]:
 
 def requirement_schema() -> dict[str, Any]:
     """JSON Schema of a requirement file, for editors that complete and check."""
-    schema = RequirementFile.model_json_schema()
+    schema = ExtendingFile.model_json_schema()
     schema["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     schema["title"] = "bms-harness requirements"
     for kind in KINDS:
@@ -56,16 +57,51 @@ def requirement_schema() -> dict[str, Any]:
     return schema
 
 
-def _load(path: Path, seen: dict[str, str]) -> tuple[Requirement, ...]:
+def _load(path: Path, seen: dict[str, str], *, depth: int) -> tuple[Requirement, ...]:
     text = read_text(path)
-    file = validate(parse_toml(text, path), RequirementFile, path=path, text=text)
+    file = validate(parse_toml(text, path), ExtendingFile, path=path, text=text)
     wrong = [item for placed in _placed(file) for item in _contradictions(*placed)]
+    wrong += _extension(file, depth)
+    elsewhere = dict(seen)
     wrong += _duplicates(file, path, seen)
-    if not file.all():
-        wrong.append(((), "no requirement", f"at least one table [[{']], [['.join(KINDS)}]]"))
     if wrong:
         raise RigError([problem_at(path, text, key, found=found, allowed=allowed) for key, found, allowed in wrong])
-    return file.all()
+    if file.extends is None:
+        return file.all()
+    base = _load(path.parent / file.extends, elsewhere, depth=depth + 1)
+    found = combine(base, file, path=path, text=text)
+    _check_combined(found, file, path, text)
+    seen.update({requirement.id: path.name for requirement in found})
+    return found
+
+
+def _extension(file: ExtendingFile, depth: int) -> Iterator[_Wrong]:
+    if file.extends is None:
+        if not file.all():
+            yield (), "no requirement", f"at least one table [[{']], [['.join(KINDS)}]], or `extends`"
+        for key in ("leave_out", "change"):
+            if getattr(file, key):
+                yield (key,), "no file it refers to", 'with `extends = "..."` only'
+    elif depth >= MAX_DEPTH:
+        yield ("extends",), file.extends, f"at most {MAX_DEPTH} files that extend each other, and no circle"
+
+
+def _check_combined(found: tuple[Requirement, ...], file: ExtendingFile, path: Path, text: str) -> None:
+    """Ids once, and no contradictions in what was changed."""
+    problems: list[Problem] = []
+    changes = {change.id: place for place, change in enumerate(file.change)}
+    ids: set[str] = set()
+    for requirement in found:
+        if requirement.id in ids:
+            allowed = f"an id of its own, or a [[change]] of that of {file.extends}"
+            problems.append(problem_at(path, text, (), found=requirement.id, allowed=allowed))
+        ids.add(requirement.id)
+        if requirement.id in changes:
+            key: KeyPath = ("change", changes[requirement.id])
+            wrong = _contradictions(key, requirement)
+            problems += [problem_at(path, text, place, found=what, allowed=allowed) for place, what, allowed in wrong]
+    if problems:
+        raise RigError(problems)
 
 
 def _placed(file: RequirementFile) -> Iterator[_Placed]:
