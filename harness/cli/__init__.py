@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("harness.cli.run", "Prove the protection of a rig: boundary grids, sequences, verdicts, report."),
     "inject": ("harness.cli.inject", "Inject one fault and show the reaction against its budget."),
     "replay": ("harness.cli.replay", "Play a scenario file and judge it."),
+    "judge": ("harness.cli.judge", "Judge a recording offline: a bus log, a trace or a run directory."),
     "faults": ("harness.cli.listing", "List the fault catalogue, or explain one kind of fault."),
     "rigs": ("harness.cli.listing", "List the rigs that come with the harness."),
     "requirements": ("harness.cli.listing", "List the requirements of a rig."),
