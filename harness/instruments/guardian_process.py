@@ -160,11 +160,11 @@ class Guard:
                 os.write(2, f"guardian: the latch {self._job.latch} cannot be written: {error.strerror}\n".encode())
 
 
-def put_off(steps: Sequence[SafeStep], clock: Clock) -> tuple[PutOff, ...]:
-    """Safe lines to every instrument, read back where it answers."""
+def put_off(steps: Sequence[SafeStep], clock: Clock, *, limit_s: float = FINISH_S) -> tuple[PutOff, ...]:
+    """Safe lines to every instrument, read back where it answers; at most `limit_s`."""
     putting = PuttingOff(steps, clock)
     putting.start()
-    return putting.finish(FINISH_S)
+    return putting.finish(limit_s)
 
 
 def summary(results: Sequence[PutOff]) -> str:
