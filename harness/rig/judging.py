@@ -139,7 +139,9 @@ class _Log:
 
     def _lacks(self, side: str, name: str) -> str:
         if side == "message":
-            return "" if name in self._evidence.decoded else f"message {name} in the profile"
+            if name not in self._evidence.decoded:
+                return f"message {name} in the database"
+            return "" if len(self._evidence.decoded.rows(name)) else f"message {name}"  # it may have been filtered out
         if side in ("given", "truth") or name == "powered":
             known = side == "given" and name == VEHICLE_AGE and self._evidence.given(name) is not None
             return "" if known else f"{name} {'truth' if side == 'truth' else 'given'}"
