@@ -51,6 +51,11 @@ class ManualClock:
         self._now_ns = max(self._now_ns, when_ns)
 
 
+def realtime_ns() -> int:
+    """Time of day of this machine, nanoseconds since 1970; may jump. For time stamps that others take by it."""
+    return time.time_ns()
+
+
 def utc_timestamp() -> str:
     """Date and time of day for run headers, ISO 8601 with seconds, UTC."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

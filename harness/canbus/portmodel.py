@@ -42,13 +42,20 @@ class PortFrame:
 
 @dataclass(frozen=True, slots=True)
 class PortStatus:
-    """How the adapter stands on the bus. Counters are None where the adapter does not tell; frames since it opened."""
+    """How the adapter stands on the bus. Counters are None where the adapter does not tell; frames since it opened.
+
+    `malformed`: what it sent and nobody can read; `lost`: overruns it told of, each at least one frame that nobody got;
+    `refused`: frames to send that it did not take (its queue is full while nobody acknowledges).
+    """
 
     state: NodeState
     transmit_errors: int | None = None
     receive_errors: int | None = None
     frames: int = 0
     error_frames: int = 0
+    malformed: int = 0
+    lost: int = 0
+    refused: int = 0
 
 
 class CanPort(Protocol):
