@@ -30,6 +30,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "requirements": ("harness.cli.listing", "List the requirements of a rig."),
     "defects": ("harness.cli.defects", "Play the seeded defects of a rig's firmware: the kill matrix."),
     "compare": ("harness.cli.compare", "Play the same scenarios on two firmwares and show where they part."),
+    "serve": ("harness.cli.serve", "Be the controller of a rig in real time, on any CAN adapter."),
     "build": ("harness.cli.build", "Compile kernel and firmware of a rig."),
     "report": ("harness.cli.report", "Write the HTML report of a run directory again."),
     "schema": ("harness.cli.listing", "Print the JSON Schema of a file kind, for editors."),
