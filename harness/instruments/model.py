@@ -124,6 +124,14 @@ class Transport(Protocol):
         """Send one line and wait, at most the time-out, for the answer."""
         ...
 
+    def read(self) -> str:
+        """The next line; waits at most the time-out."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what has arrived and what was asked, to get back in step with an instrument that was lost."""
+        ...
+
     def poll(self) -> Sequence[str]:
         """Whole lines that have arrived; never waits."""
         ...
