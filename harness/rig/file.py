@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from harness.canbus.profile import Profile
     from harness.requirements.model import Requirement
     from harness.rig.cellfile import CellFile
-    from harness.rig.cycle import Cycle
+    from harness.rig.duty import Duty, LoadProfile
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False, strict=False)]
@@ -125,8 +125,24 @@ class VehicleSection(FileModel):
     limit_timeout_s: NonNegative = 0.0
 
 
+class LoadSection(FileModel):
+    """What hangs on the link when it is no vehicle that drives a cycle: a duty file, and how it answers to limits.
+
+    `line_min_v` and `line_max_v` are the window of an overhead line, for duties that know one.
+    """
+
+    duty: Reference
+    scale: Annotated[float, Field(gt=0.0, le=1000.0, strict=False)] = 1.0
+    auxiliary_w: NonNegative = 0.0
+    min_link_v: NonNegative
+    limit_lag_s: NonNegative
+    limit_timeout_s: NonNegative = 0.0
+    line_min_v: NonNegative = 0.0
+    line_max_v: NonNegative = 0.0
+
+
 class ChargerSection(FileModel):
-    """The depot charger."""
+    """The charger at the plug."""
 
     max_a: Positive
     max_v: Positive
@@ -168,12 +184,26 @@ class RigFile(FileModel):
     firmware: FirmwareSection
     cells: CellsSection
     pack: PackSection
-    vehicle: VehicleSection
+    vehicle: VehicleSection | None = None
+    load: LoadSection | None = None
     charger: ChargerSection
     bus: BusSection
     can: CanSection
     requirements: RequirementsSection
     simulation: SimulationSection = SimulationSection()
+
+    @pydantic.model_validator(mode="after")
+    def _one_load(self) -> Self:
+        if (self.vehicle is None) == (self.load is None):
+            raise ValueError("either [vehicle], which drives a cycle, or [load], which follows a duty")
+        return self
+
+    @property
+    def link(self) -> VehicleSection | LoadSection:
+        """What hangs on the link."""
+        found = self.vehicle or self.load
+        assert found is not None
+        return found
 
 
 @dataclass(frozen=True)
@@ -188,7 +218,7 @@ class Rig:
     sources: tuple[Path, ...]
     include: tuple[Path, ...]
     cell_file: Path
-    cycle_file: Path
+    duty_file: Path
     profile_file: Path
     requirement_files: tuple[Path, ...]
     sha256: str
@@ -240,16 +270,21 @@ class Rig:
         return load_cell(self.cell_file)
 
     @cached_property
-    def cycle(self) -> Cycle:
-        """The driving cycle. Raises RigError."""
-        from harness.rig.cycle import load_cycle  # noqa: PLC0415 - keeps loading a rig quick
+    def load_profile(self) -> LoadProfile:
+        """The power asked of the link over time. Raises RigError."""
+        from harness.rig import cycle, duty  # noqa: PLC0415 - keeps loading a rig quick
 
-        return load_cycle(self.cycle_file)
+        if self.file.vehicle is not None:
+            return duty.LoadProfile(*cycle.load_profile(cycle.load_cycle(self.duty_file), self.file.vehicle))
+        assert self.file.load is not None
+        found = duty.load_duty(self.duty_file)
+        _check_line(self, found)
+        return duty.duty_profile(found, self.file.load.scale)
 
     def read_all(self) -> None:
         """Read every file the rig names. Raises RigError with the problems of all of them at once."""
         problems: list[Problem] = []
-        for part in ("cell", "cycle", "profile", "requirements"):
+        for part in ("cell", "load_profile", "profile", "requirements"):
             try:
                 getattr(self, part)
             except RigError as error:
@@ -272,7 +307,7 @@ def load(path: Path) -> Rig:
     sources = finder.many(("firmware", "sources"))
     include = finder.many(("firmware", "include"), folders=True)
     cell_file = finder.one(("cells", "file"))
-    cycle_file = finder.one(("vehicle", "cycle"))
+    duty_file = finder.one(("load", "duty") if "load" in data else ("vehicle", "cycle"))
     profile_file = finder.one(("can", "profile"))
     requirement_files = finder.many(("requirements", "files"))
     defect_file = finder.one(("firmware", "defects"))
@@ -294,12 +329,23 @@ def load(path: Path) -> Rig:
         sources=sources,
         include=include,
         cell_file=cell_file,
-        cycle_file=cycle_file,
+        duty_file=duty_file,
         profile_file=profile_file,
         requirement_files=requirement_files,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         defect_file=defect_file if file.firmware.defects is not None else None,
     )
+
+
+def _check_line(rig: Rig, duty: Duty) -> None:
+    """A duty with a line needs its window, one without must not have one."""
+    load = rig.file.load
+    assert load is not None
+    if duty.has_line == (load.line_min_v < load.line_max_v):
+        return
+    allowed = "below line_max_v: the duty has a line" if duty.has_line else "none: the duty has no line"
+    text = read_text(rig.path)
+    raise RigError([problem_at(rig.path, text, ("load", "line_min_v"), found=load.line_min_v, allowed=allowed)])
 
 
 class _Finder:
