@@ -13,7 +13,7 @@ from harness.rig.cellfile import CellFile
 from harness.rig.cycle import Cycle
 from harness.rig.defectfile import DefectFile
 from harness.rig.duty import Duty
-from harness.rig.file import RigFile
+from harness.rig.sections import RigFile
 from harness.scenario import scenario_schema
 
 _SCHEMAS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
