@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import datetime
+import select
 import time
+from collections.abc import Sequence
 from typing import Protocol
 
 NS_PER_S = 1_000_000_000
@@ -21,6 +23,10 @@ class Clock(Protocol):
         """Return at or after `when_ns`; at once if it has passed."""
         ...
 
+    def wait_until_ns(self, when_ns: int, descriptors: Sequence[int]) -> bool:
+        """As `sleep_until_ns`, but earlier, and True, as soon as one of the descriptors is readable."""
+        ...
+
 
 class WallClock:
     """Real time, for benches and for measuring how long something took."""
@@ -34,6 +40,17 @@ class WallClock:
         remaining_ns = when_ns - self.now_ns()
         if remaining_ns > 0:
             time.sleep(remaining_ns / NS_PER_S)
+
+    def wait_until_ns(self, when_ns: int, descriptors: Sequence[int]) -> bool:
+        """Sleep in the system's poll; with the time passed, only look."""
+        if not descriptors:
+            self.sleep_until_ns(when_ns)
+            return False
+        while True:
+            remaining_ns = when_ns - self.now_ns()
+            readable = select.select(descriptors, (), (), max(remaining_ns, 0) / NS_PER_S)[0]
+            if readable or remaining_ns <= 0:
+                return bool(readable)
 
 
 class ManualClock:
@@ -49,6 +66,16 @@ class ManualClock:
     def sleep_until_ns(self, when_ns: int) -> None:
         """Jump there."""
         self._now_ns = max(self._now_ns, when_ns)
+
+    def wait_until_ns(self, when_ns: int, descriptors: Sequence[int]) -> bool:  # noqa: ARG002 - the Clock's
+        """Jump there: nothing happens in between."""
+        self.sleep_until_ns(when_ns)
+        return False
+
+
+def realtime_ns() -> int:
+    """Time of day of this machine, nanoseconds since 1970; may jump. For time stamps that others take by it."""
+    return time.time_ns()
 
 
 def utc_timestamp() -> str:

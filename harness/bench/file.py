@@ -21,6 +21,7 @@ from harness.tomlfile import FileModel, KeyPath, parse_toml, problem_at, read_te
 Pair = Annotated[tuple[float, float], Field(strict=False)]
 Channels = int | str
 MAX_CHANNELS = 1000
+CAN_INTERFACE = "can-interface"
 
 
 class CanAdapterSection(FileModel):
@@ -105,7 +106,8 @@ def is_bench_file(path: Path) -> bool:
 
 
 def load_bench(path: Path, ports: Mapping[str, str] | None = None) -> Bench:
-    """Read a bench file and its rig. `ports` replaces the port of instruments by name, and the CAN channel as "can".
+    """Read a bench file and its rig. `ports` replaces the port of instruments by name, the CAN channel as "can" and its
+    interface as "can-interface"; options are those of an interface, so another one begins without any.
 
     Raises RigError with every problem at once: unknown quantities, missing limits, channels that do not fit the rig,
     a limit that the rig's own values leave.
@@ -115,7 +117,7 @@ def load_bench(path: Path, ports: Mapping[str, str] | None = None) -> Bench:
     file = validate(data, BenchFile, path=path, text=text)
     rig = _rig_of(path, text, file.rig)
     problems = [problem_at(path, text, key, found=found, allowed=allowed) for key, found, allowed in _wrong(file, rig)]
-    known = {"can", *(section.name for section in file.instruments)}
+    known = {"can", CAN_INTERFACE, *(section.name for section in file.instruments)}
     problems += [
         Problem(str(path), 0, "", f"port for '{name}'", f"one of {', '.join(sorted(known))}")
         for name in ports or {}
@@ -124,8 +126,7 @@ def load_bench(path: Path, ports: Mapping[str, str] | None = None) -> Bench:
     if problems:
         raise RigError(problems)
     ports = ports or {}
-    if "can" in ports:
-        file = file.model_copy(update={"can": file.can.model_copy(update={"channel": ports["can"]})})
+    file = file.model_copy(update={"can": _adapter(file.can, ports)})
     limits = {name: getattr(file.limits, name) for name in ANALOG}
     return Bench(
         path=path.resolve(),
@@ -134,6 +135,13 @@ def load_bench(path: Path, ports: Mapping[str, str] | None = None) -> Bench:
         envelope=Envelope(limits, file.limits.energy_wh),
         instruments=tuple(_settings(section, ports.get(section.name, section.port)) for section in file.instruments),
     )
+
+
+def _adapter(section: CanAdapterSection, ports: Mapping[str, str]) -> CanAdapterSection:
+    update: dict[str, Any] = {"channel": ports["can"]} if "can" in ports else {}
+    if ports.get(CAN_INTERFACE, section.interface) != section.interface:
+        update |= {"interface": ports[CAN_INTERFACE], "options": {}}
+    return section.model_copy(update=update)
 
 
 def channel_list(text: Channels) -> tuple[int, ...]:

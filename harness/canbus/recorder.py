@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import io
 import re
+import struct
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, redirect_stdout
@@ -247,7 +248,17 @@ def _blf(path: Path, stack: ExitStack) -> _Reader:
     reader.start_timestamp = 0.0  # relative stamps keep their nanoseconds
     buses: dict[Any, int] = {}
     remarks = _Remarks()
-    rows = (_row(message, round(message.timestamp * NS_PER_S), buses) for message in reader)
+    notes: list[str] = []
+
+    def rows() -> Iterator[Row]:
+        try:
+            for message in reader:
+                yield _row(message, round(message.timestamp * NS_PER_S), buses)
+        except struct.error:
+            if reader.object_count:
+                raise
+        if not reader.object_count:
+            notes.append("the recording was never ended: its writer was killed; what it had flushed is here")
 
     def damage(count: int) -> str:
         size = path.stat().st_size
@@ -258,7 +269,7 @@ def _blf(path: Path, stack: ExitStack) -> _Reader:
             return f"{reader.object_count} objects, but {remarks_text}"
         return ""
 
-    return _Reader(remarks.watch(rows, stack), damage, start_s=lambda: start_s or None)
+    return _Reader(remarks.watch(rows(), stack), damage, start_s=lambda: start_s or None, notes=notes)
 
 
 def _asc(path: Path, stack: ExitStack) -> _Reader:

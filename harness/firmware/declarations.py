@@ -43,6 +43,7 @@ def load_declarations() -> Any:
 def declaration_source() -> str:
     """The two headers and what they include, as cffi reads them: without comments, directives and C++ brackets."""
     text = _with_includes("kernel.h", set())
+    text += (port_folder() / "outside" / "outside.h").read_text(encoding="utf-8")
     return _DIRECTIVE.sub("", _CPLUSPLUS.sub("", _COMMENT.sub("", text)))
 
 

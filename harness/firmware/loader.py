@@ -87,6 +87,11 @@ class FirmwareLibrary:
         self._unload = weakref.finalize(self, _unload, kernel.ffi, lib, copy)
 
     @property
+    def functions(self) -> tuple[Any, Any]:
+        """Types and functions of the library, for those it has beyond fil.h. Valid until close()."""
+        return self._kernel.ffi, self._lib
+
+    @property
     def checkpointable(self) -> bool:
         """Whether its memory can be copied out and back; if not, every scenario boots afresh."""
         return self._pristine is not None

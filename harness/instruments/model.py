@@ -113,20 +113,6 @@ class InstrumentSettings:
     options: Mapping[str, str | int | float] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class SafeStep:
-    """What puts one instrument into its safe state, ready to be written to its descriptor by another process.
-
-    `data`: the safe lines with their terminators. `checks`: query with its terminator, and the answer (stripped) that
-    says off; empty for an instrument that cannot be asked. Both are bytes, so that a guardian needs no driver.
-    """
-
-    name: str
-    fd: int
-    data: bytes
-    checks: tuple[tuple[bytes, bytes], ...] = ()
-
-
 class Transport(Protocol):
     """Lines of text to and from one instrument. Raises BenchError when the port is lost or stays silent."""
 
@@ -136,6 +122,14 @@ class Transport(Protocol):
 
     def query(self, line: str) -> str:
         """Send one line and wait, at most the time-out, for the answer."""
+        ...
+
+    def read(self) -> str:
+        """The next line; waits at most the time-out."""
+        ...
+
+    def forget(self) -> None:
+        """Drop what has arrived and what was asked, to get back in step with an instrument that was lost."""
         ...
 
     def poll(self) -> Sequence[str]:

@@ -4,22 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from harness.clock import Clock
 from harness.instruments.drivers import Send
 from harness.instruments.model import Envelope, Inputs, Instrument, InstrumentSettings, Outputs
-
-
-@dataclass(frozen=True, slots=True)
-class SafeStep:
-    """What a guardian writes to one instrument: `data` to the inherited descriptor `fd`; needs no answer."""
-
-    name: str
-    fd: int
-    data: bytes
+from harness.instruments.safestep import SafeStep
 
 
 class Rack:

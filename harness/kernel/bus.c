@@ -93,6 +93,7 @@ void bh_bus_create(bh_arena *arena, bh_buses *buses, const bh_bus_config *config
     buses->tables = bh_take(arena, sizeof *buses->tables);
     buses->bus = bh_take(arena, (size_t)config->n_buses * sizeof *buses->bus);
     buses->dut_state = bh_take(arena, (size_t)config->n_buses);
+    bh_outlet_create(arena, &buses->outlet);
     for (int32_t i = 0; i < config->n_buses; i++) {
         create_one(arena, arena->base == NULL ? NULL : &buses->bus[i]);
     }
@@ -147,6 +148,9 @@ int bh_bus_put(bh_buses *buses, const fil_frame *frame, uint8_t node, int16_t so
     bus->slots[slot].node = node;
     bus->slots[slot].source = source;
     push(&bus->later, (bh_waiting){release_ns, bus->order++, slot});
+    if ((buses->outlet.nodes >> node & 1U) != 0) {
+        bh_outlet_put(&buses->outlet, &bus->slots[slot].frame, node, release_ns);
+    }
     return 0;
 }
 

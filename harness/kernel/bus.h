@@ -11,6 +11,7 @@
 
 #include "bits.h"
 #include "internal.h"
+#include "outside.h"
 
 enum { BH_MAX_BUSES = 4, BH_BUS_SLOTS = 512, BH_LOAD_WINDOW_US = 100000, BH_MAX_LOAD_SLOTS = 100 };
 
@@ -89,6 +90,7 @@ typedef struct bh_buses {
     uint8_t dut_on;     /* it has supply: it receives and acknowledges */
     uint8_t n_dut_off;  /* buses on which it is bus-off */
     uint8_t planned;    /* there are faults that wire.c looks after */
+    bh_outlet outlet;   /* frames for a real bus */
 } bh_buses;
 
 void bh_bus_create(bh_arena *arena, bh_buses *buses, const bh_bus_config *config, uint32_t tick_us);

@@ -144,8 +144,13 @@ static int power_off(bh_sim *sim) {
     return BH_OK;
 }
 
+static double supply_v(const bh_sim *sim) {
+    const bh_outside *outside = &sim->sense.outside;
+    return (outside->given & BH_OUTSIDE_SUPPLY) != 0 ? outside->supply_mv * 1e-3 : sim->truth->supply_v;
+}
+
 int bh_controller_supply(bh_sim *sim) {
-    const int supplied = sim->supply_on && sim->truth->supply_v >= sim->supply_min_v;
+    const int supplied = sim->supply_on && supply_v(sim) >= sim->supply_min_v;
     if (supplied && sim->truth->reset) {
         note_reset(sim);
     }

@@ -15,6 +15,7 @@
 
 #include "bus_types.h"
 #include "fault_types.h"
+#include "outside_types.h"
 #include "trace_types.h"
 
 enum { BH_ABI_VERSION = 1, BH_FOREVER_S = 1000000000 };
@@ -188,6 +189,13 @@ uint64_t bh_error_address(const bh_sim *sim); /* program counter relative to the
 
 /* Queue one frame from a tester node at the present time (manual sending). */
 int bh_send(bh_sim *sim, int32_t node, const fil_frame *frame);
+
+/* Inputs from outside and frames for a real bus: to be read and written between two runs (outside_types.h). */
+bh_outside *bh_outside_of(bh_sim *sim);
+bh_outlet *bh_outlet_of(bh_sim *sim);
+/* What the controller was given in the last tick; its arrays stay where they are. Valid before the first tick, too. */
+const fil_inputs *bh_inputs_of(const bh_sim *sim);
+int bh_is_powered(const bh_sim *sim); /* whether the controller runs */
 
 /* How a node stands on a bus. Returns 0, or -1 when there is no such bus or node. */
 int bh_node_status_of(const bh_sim *sim, int32_t bus, int32_t node, bh_node_status *status);

@@ -68,6 +68,7 @@ void bh_sense_create(bh_arena *arena, bh_sense *sense, const bh_config *config) 
     create_given(arena, &sense->clean, n_cells, n_temps);
     create_given(arena, &sense->without, n_cells, n_temps);
     bh_frozen_create(arena, &sense->frozen, n_cells);
+    bh_outside_create(arena, &sense->outside, n_cells, n_temps);
     if (arena->base == NULL) {
         return;
     }
@@ -254,7 +255,12 @@ void bh_sense_sample(bh_sense *sense, bh_faults *faults, const bh_truth *truth, 
     sample_temps(given->temp_mdegc, truth->cell_degc, sense->temp_cell, sense->n_temps);
     sample_inputs(given->input, truth);
     keep_history(sense, faults->n_delays > 0);
-    if (sense->faulted && bh_given_apply(sense, faults, now_ns, tick)) {
+    int bent = sense->faulted && bh_given_apply(sense, faults, now_ns, tick);
+    if (sense->outside.given != 0) {
+        bent |= bh_outside_readings(&sense->outside, given, sense->n_cells, sense->n_temps);
+        sense->faulted = 1;
+    }
+    if (bent) {
         faulted_extremes(sense);
     } else {
         ideal_extremes(sense, truth);
@@ -262,5 +268,8 @@ void bh_sense_sample(bh_sense *sense, bh_faults *faults, const bh_truth *truth, 
     sense->temps_invalid =
         extremes_of(&sense->temps, given->temp_mdegc, given->temp_flags, sense->n_temps, MDEGC_PER_DEGC);
     fill_inputs(sense, truth, controls, now_ns);
+    if (bh_outside_any(&sense->outside)) {
+        bh_outside_inputs(&sense->outside, &sense->inputs);
+    }
     bh_frozen_step(&sense->frozen, &sense->inputs, sense->n_cells);
 }

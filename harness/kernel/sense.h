@@ -8,6 +8,7 @@
 #include "faults.h"
 #include "frozen.h"
 #include "internal.h"
+#include "outside.h"
 
 /* Single inputs, kept as an array so that faults can treat them like the cells. */
 enum {
@@ -55,7 +56,8 @@ typedef struct bh_sense {
     bh_given clean;   /* without faults; filled only while faults share an input */
     bh_given without; /* with some faults left out, to see what each of them does */
     fil_inputs inputs;
-    uint8_t faulted; /* a fault on sensors acts: flags and ages may differ from the ideal */
+    uint8_t faulted; /* a fault or something outside has set flags and ages: they may differ from the ideal */
+    bh_outside outside;
     bh_frozen frozen;
     double clock_lead_us; /* how far the controller's clock is ahead */
     int64_t cell_uv_sum;

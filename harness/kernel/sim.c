@@ -213,6 +213,22 @@ uint64_t bh_now_ns(const bh_sim *sim) {
     return sim->now_ns;
 }
 
+bh_outside *bh_outside_of(bh_sim *sim) {
+    return &sim->sense.outside;
+}
+
+bh_outlet *bh_outlet_of(bh_sim *sim) {
+    return &sim->buses.outlet;
+}
+
+const fil_inputs *bh_inputs_of(const bh_sim *sim) {
+    return &sim->sense.inputs;
+}
+
+int bh_is_powered(const bh_sim *sim) {
+    return sim->powered;
+}
+
 const bh_fault_report *bh_fault_reports(const bh_sim *sim) {
     return sim->faults.report;
 }

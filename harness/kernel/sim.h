@@ -7,6 +7,7 @@
  * controller is given), faults.c (shapes), frame_check.c, bend.c (faults on the truth), bus.c and what bus.h names,
  * bits.c (frame lengths), restbus.c, protect.c (counters and checksums),
  * field.c (numbers in payloads), row.c (trace), check.c (configuration), controller.c (calls of the firmware),
+ * outside.c (inputs from outside, frames for a real bus),
  * guard.c (hang and crash), state.c (firmware memory, checkpoints).
  */
 #ifndef BH_SIM_H

@@ -21,6 +21,7 @@ from harness.kernel.buffers import TraceBuffers
 from harness.kernel.bustypes import NodeState
 from harness.kernel.columns import COLUMNS, Column
 from harness.kernel.config import Event, Fault, FrameFlag, KernelConfig, Node
+from harness.kernel.outside import GivenInputs, Outlet, OutsideInputs
 from harness.kernel.structs import StructBuilder
 
 __all__ = [
@@ -243,6 +244,25 @@ class Simulation:
         if self._lib.bh_send(self._handle(), frame.node, target) != Status.OK:
             raise UsageError(self._error_text())
 
+    # ---- the border to the outside, for loops on the wall clock
+
+    def outside(self) -> OutsideInputs:
+        """Inputs that replace those of plant and faults; all off at first."""
+        return OutsideInputs(self._ffi, self._lib.bh_outside_of(self._handle()), *self._sizes())
+
+    def given(self) -> GivenInputs:
+        """What the controller was given in the last tick, whether or not it ran."""
+        return GivenInputs(self._ffi, self._lib.bh_inputs_of(self._handle()), *self._sizes())
+
+    def outlet(self) -> Outlet:
+        """Frames for a real bus; closed at first."""
+        return Outlet(self._ffi, self._lib.bh_outlet_of(self._handle()))
+
+    @property
+    def powered(self) -> bool:
+        """Whether the controller runs: it has supply and is not held in reset."""
+        return bool(self._lib.bh_is_powered(self._handle()))
+
     # ---- checkpoints
 
     @property
@@ -271,6 +291,9 @@ class Simulation:
         self._memory = None
 
     # ---- inside
+
+    def _sizes(self) -> tuple[int, int]:
+        return self.config.pack.n_cells, self.config.pack.n_temps
 
     def _handle(self) -> Any:
         if self._sim == self._ffi.NULL:

@@ -27,6 +27,7 @@ from harness.kernel.config import (
     Point,
     Shape,
 )
+from harness.kernel.outside import Given
 from harness.kernel.simulation import Frame, Simulation, TraceBuffers
 
 N_CELLS = 12
@@ -200,6 +201,11 @@ def main() -> None:
     simulation = echo.simulation(seed=seed, messages=(vehicle(),), environment=environment)
     eventful(simulation, 0.0)
     simulation.send(command(CONTACTORS, 7))
+    outside = simulation.outside()
+    outside.cell_uv[:], outside.cell_flags[:] = 3_300_000, 1
+    outside.values.given, outside.values.digital_given = Given.CELLS | Given.SUPPLY, 1
+    outside.values.supply_mv = 24_000
+    simulation.outlet().open([Node.VEHICLE])
     sys.stdout.write(digest(run(simulation, 1.0, truth_cells=True)))
 
 

@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lines from a descriptor that is looked at now and then; nothing in here waits."""
+
+from __future__ import annotations
+
+import os
+import select
+from collections.abc import Sequence
+
+_CHUNK = 4096
+
+
+class LineInput:
+    """Whole lines of a terminal or a pipe. At its end, or when it cannot be read, there are no more."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = b""
+        self._poll = select.poll()
+        self._poll.register(descriptor, select.POLLIN)
+        self._ended = False
+
+    def lines(self) -> Sequence[str]:
+        """What has come since the last call."""
+        if self._ended or not self._poll.poll(0):
+            return ()
+        try:
+            data = os.read(self._descriptor, _CHUNK)
+        except OSError:  # a job in the background may not read its terminal
+            data = b""
+        self._ended = not data
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        return [line.decode(errors="replace").strip() for line in lines if line.strip()]

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a person or a test can do to a bench in a box: one order a line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from harness.bench.box import GARBAGE, Box, Station
+from harness.bench.box_can import LOWEST_PRIORITY, FloodedPort, PluggedPort
+from harness.clock import NS_PER_S, Clock
+from harness.errors import UsageError
+from harness.instruments.devices import DeviceFault
+
+CAN = "can"
+HELP = """\
+silent NAME         the instrument takes no command and answers nothing
+garbage NAME        the instrument answers bytes that are no line
+other-model NAME    the instrument identifies as another model
+good NAME           the instrument is well again
+unplug NAME|can     the port is gone
+plug NAME|can       the port is back
+noise NAME|can      bytes on the line that nobody sent, until 'quiet'
+flood [ID]          another node fills the bus with frames of ID (hex, 7FF without), until 'quiet'
+quiet               no noise, no flood
+quit                end"""
+_FAULTS = {fault.value: fault for fault in DeviceFault} | {"good": DeviceFault.NONE}
+_NOISE_PERIOD_NS = NS_PER_S // 50
+
+
+class Switchboard:
+    """Carries orders out and keeps up what goes on in time. `quit` sets `ended`."""
+
+    def __init__(self, box: Box, can: FloodedPort, plug: PluggedPort | None, clock: Clock) -> None:
+        self._box = box
+        self._can = can
+        self._plug = plug
+        self._clock = clock
+        self._noisy: dict[str, Callable[[bytes], None]] = {}
+        self._noise_ns = 0
+        self.ended = False
+
+    def order(self, line: str) -> None:
+        """Carry out one order. UsageError says what there is."""
+        verb, *words = line.split()
+        match verb, words:
+            case "quit", []:
+                self.ended = True
+            case "quiet", []:
+                self._can.calm()
+                self._noisy.clear()
+            case "flood", []:
+                self._can.flood()
+            case "flood", [identifier]:
+                self._can.flood(_identifier(identifier))
+            case (("unplug" | "plug"), [name]):
+                self._switch(name, on=verb == "plug")
+            case "noise", [name]:
+                self._noisy[name] = self._noise_of(name)
+            case _, [name] if verb in _FAULTS:
+                self._station(name).device.fault = _FAULTS[verb]
+            case _:
+                raise UsageError(f"'{line}' is no order; there are:\n{HELP}")
+
+    def tick(self) -> None:
+        """Called once a tick: noise goes on."""
+        now_ns = self._clock.now_ns()
+        if self._noisy and now_ns >= self._noise_ns:
+            self._noise_ns = now_ns + _NOISE_PERIOD_NS
+            for make in self._noisy.values():
+                make(GARBAGE)
+
+    def acting(self) -> Sequence[str]:
+        """What goes on now, for a status line."""
+        flood = [] if self._can.flood_id is None else [f"flood {self._can.flood_id:X}"]
+        return [*flood, *(f"noise {name}" for name in self._noisy)]
+
+    def _switch(self, name: str, *, on: bool) -> None:
+        what = self._adapter() if name == CAN else self._station(name)
+        if on:
+            what.plug()
+        else:
+            what.unplug()
+
+    def _noise_of(self, name: str) -> Callable[[bytes], None]:
+        if name != CAN:
+            return self._station(name).noise
+        noise: Callable[[bytes], None] | None = getattr(self._adapter(), "noise", None)
+        if noise is None:
+            raise UsageError("this CAN adapter is no serial line: there can be no noise on it")
+        return noise
+
+    def _adapter(self) -> PluggedPort:
+        if self._plug is None:
+            raise UsageError("the CAN adapter is not emulated here: it cannot be unplugged")
+        return self._plug
+
+    def _station(self, name: str) -> Station:
+        if name not in self._box.stations:
+            allowed = ", ".join(self._box.stations) or "none"
+            raise UsageError(f"no instrument '{name}'; there are: {allowed}")
+        return self._box.stations[name]
+
+
+def _identifier(text: str) -> int:
+    try:
+        identifier = int(text, 16)
+    except ValueError:
+        identifier = -1
+    if not 0 <= identifier <= LOWEST_PRIORITY:
+        raise UsageError(f"'{text}' is no identifier; allowed: 0 to 7FF, hexadecimal")
+    return identifier

@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Cell values over CAN, for debug firmware that takes them in place of its AFE.
+
+Source: none; the layout is the firmware's own and is given by options, 16-bit unsigned values in frames of consecutive
+identifiers:
+- cell_id (needed with cell_voltage_v), temp_id (needed with cell_temp_degc): identifier of the first frame;
+- per_frame = 4: values in a frame; byte_order = "little" or "big"; extended = 0 or 1;
+- cell_unit_v = 0.0001; temp_unit_k = 0.1, temp_zero_degc = -100: what one count means, and what count 0 is;
+- open_count = 65535: the count for an open wire;
+- enable_id, enable_hex, disable_hex: a frame that switches the debug inputs on and off (needed: without it the firmware
+  would keep the last values for ever);
+- repeat_polls = 10: after how many polls every frame is sent again, changed or not.
+Gives cell voltages, temperatures and open wires of both. Safe state: the disable frame was sent; nothing is energised,
+and nothing can be read back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.errors import BenchError, UsageError
+from harness.instruments.drivers import OutgoingFrame, Send
+from harness.instruments.drivers.quantities import refuse, refuse_beyond, values_of
+from harness.instruments.model import ANALOG, Envelope, Inputs, InstrumentSettings
+
+MOST_PER_FRAME = 4
+GREATEST_COUNT = 0xFFFF
+GIVES = {"cell_voltage_v": "cell_connected", "cell_temp_degc": "temp_connected"}
+
+
+class CanCells:
+    """`Instrument` of harness.instruments.model over `send`."""
+
+    def __init__(self, settings: InstrumentSettings, envelope: Envelope, send: Send) -> None:
+        self.settings = settings
+        self._envelope = envelope
+        self._send = send
+        self._extended = self._number("extended", 0) != 0
+        self._per_frame = int(self._number("per_frame", MOST_PER_FRAME))
+        self._open = int(self._number("open_count", GREATEST_COUNT))
+        self._order = str(settings.options.get("byte_order", "little"))
+        self._wanted: Inputs | None = None
+        self._sent: dict[int, bytes] = {}
+        self._armed = False
+        self._off = False
+        self._polls = 0
+        self._check_settings()
+
+    def identify(self) -> str:
+        """What is known: where the values go. Debug firmware does not say who it is."""
+        return f"debug inputs over CAN from identifier {self._number('enable_id', 0):#x}"
+
+    def arm(self) -> None:
+        """Enable frame, then every value once."""
+        self._armed = True
+        self._off = False
+        self._sent.clear()
+        self._command("enable_hex")
+        if self._wanted is not None:
+            self._send_changes(self._wanted)
+
+    def apply(self, inputs: Inputs) -> None:
+        """Check, then send the frames that changed."""
+        for name in self.settings.channels:
+            if name in ANALOG:
+                refuse(self.settings.name, self._envelope, name, values_of(inputs, name))
+        self._frames(inputs)
+        self._wanted = inputs
+        if self._armed:
+            self._send_changes(inputs)
+
+    def acknowledge(self) -> None:
+        """A frame handed to the adapter is all that can be known."""
+
+    def poll(self) -> Mapping[str, bool]:
+        """Repeat every frame now and then, so that the firmware sees its source alive."""
+        self._polls += 1
+        if self._armed and self._wanted is not None and self._polls % int(self._number("repeat_polls", 10)) == 0:
+            self._sent.clear()
+            self._send_changes(self._wanted)
+        return {}
+
+    def safe_lines(self) -> Sequence[str]:
+        """None: there is no port to write them to."""
+        return ()
+
+    def safe(self) -> None:
+        """Disable frame."""
+        self._armed = False
+        self._wanted = None
+        self._command("disable_hex")
+        self._off = True
+
+    def is_off(self) -> bool:
+        """Whether the disable frame was the last."""
+        return self._off
+
+    def fileno(self) -> int:
+        """No descriptor."""
+        return -1
+
+    def close(self) -> None:
+        """The bus belongs to others."""
+
+    def _send_changes(self, inputs: Inputs) -> None:
+        for identifier, data in self._frames(inputs).items():
+            if self._sent.get(identifier) != data:
+                self._send(OutgoingFrame(identifier, data, self._extended))
+                self._sent[identifier] = data
+
+    def _frames(self, inputs: Inputs) -> dict[int, bytes]:
+        frames: dict[int, bytes] = {}
+        if "cell_voltage_v" in self.settings.channels:
+            counts = inputs.cell_voltage_v / self._number("cell_unit_v", 0.0001)
+            frames |= self._pack("cell_voltage_v", "cell_id", counts, inputs.cell_connected)
+        if "cell_temp_degc" in self.settings.channels:
+            above = inputs.cell_temp_degc - self._number("temp_zero_degc", -100.0)
+            counts = above / self._number("temp_unit_k", 0.1)
+            frames |= self._pack("cell_temp_degc", "temp_id", counts, inputs.temp_connected)
+        return frames
+
+    def _pack(
+        self, name: str, first: str, counts: NDArray[np.float64], connected: NDArray[np.bool_]
+    ) -> dict[int, bytes]:
+        refuse_beyond(self.settings.name, name, counts, 0, min(self._open - 1, GREATEST_COUNT), "counts")
+        whole = np.rint(counts).astype(np.int64)
+        if GIVES[name] in self.settings.channels:
+            whole = np.where(connected, whole, self._open)
+        data = whole.astype("<u2" if self._order == "little" else ">u2")
+        identifier = int(self._number(first, 0))
+        return {
+            identifier + place // self._per_frame: data[place : place + self._per_frame].tobytes()
+            for place in range(0, data.size, self._per_frame)
+        }
+
+    def _command(self, option: str) -> None:
+        data = bytes.fromhex(str(self.settings.options[option]))
+        self._send(OutgoingFrame(int(self._number("enable_id", 0)), data, self._extended))
+
+    def _number(self, name: str, default: float) -> float:
+        value = self.settings.options.get(name, default)
+        if isinstance(value, str) or not np.isfinite(value):
+            raise UsageError(f"{self.settings.name}: option {name} = {value!r}; a number is needed")
+        return float(value)
+
+    def _check_settings(self) -> None:
+        needed = {"enable_id", "enable_hex", "disable_hex"}
+        needed |= {"cell_id"} if "cell_voltage_v" in self.settings.channels else set()
+        needed |= {"temp_id"} if "cell_temp_degc" in self.settings.channels else set()
+        missing = needed - set(self.settings.options)
+        wrong = set(self.settings.channels) - {*GIVES, *GIVES.values()}
+        wrong |= {
+            line
+            for value, line in GIVES.items()
+            if line in self.settings.channels and value not in self.settings.channels
+        }
+        if missing or wrong or not 1 <= self._per_frame <= MOST_PER_FRAME or self._order not in {"little", "big"}:
+            raise UsageError(
+                f"{self.settings.name}: cells over CAN: options missing: {', '.join(sorted(missing)) or 'none'};"
+                f" cannot give: {', '.join(sorted(wrong)) or 'none'}; per_frame 1 to {MOST_PER_FRAME};"
+                ' byte_order "little" or "big"'
+            )
+        for option in ("enable_hex", "disable_hex"):
+            try:
+                bytes.fromhex(str(self.settings.options[option]))
+            except ValueError:
+                raise UsageError(f"{self.settings.name}: option {option}: pairs of hexadecimal digits") from None
+
+
+def no_bus(frame: OutgoingFrame) -> None:
+    """`Send` for benches whose CAN adapter was not handed to the rack."""
+    raise BenchError(f"cells over CAN: no bus to send {frame.id:#x} on. Open the CAN adapter before the rack.")
