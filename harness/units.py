@@ -54,6 +54,7 @@ _SCALARS = {
     "pack_voltage_v": "cell side of the contactors",
     "link_voltage_v": "vehicle side of the contactors",
     "charger_voltage_v": "charging inlet",
+    "line_voltage_v": "overhead line at the pole, 0 off the wire",
     "link_of_pack_pct": "link voltage as a share of the pack voltage",
     "pack_current_a": "pack current, positive = discharge",
     "cell_voltage_max_v": "highest valid cell voltage",

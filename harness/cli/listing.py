@@ -65,6 +65,9 @@ def _print_catalogue(entries: Sequence[FaultKind]) -> None:
     )
 
 
+_RIG_WITH = {"line": "trolleybus-lto"}  # a shipped rig for what not every rig has
+
+
 def _print_kind(entry: FaultKind) -> None:
     from harness.faults.catalogue import shapes_of, timing_of  # noqa: PLC0415 - not needed for --help
 
@@ -77,7 +80,10 @@ def _print_kind(entry: FaultKind) -> None:
     ]
     _print_table(("parameter", "unit", "allowed", "default", "meaning"), rows)
     words = " ".join(f"{p.name}={_example(p)}" for p in entry.parameters if p.default is None)
-    click.echo(f"\nexample: {f'bms-harness inject ebus-lfp {entry.kind} {words}'.strip()}")
+    if entry.needs:
+        click.echo(f"\nonly on rigs with this: {entry.needs}")
+    rig = _RIG_WITH.get(entry.needs, "ebus-lfp")
+    click.echo(f"\nexample: {f'bms-harness inject {rig} {entry.kind} {words}'.strip()}")
 
 
 def _example(parameter: Parameter) -> str:
@@ -177,7 +183,8 @@ def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None
 
 @click.command()
 @click.argument(
-    "kind", type=click.Choice(["rig", "requirements", "scenario", "profile", "cell", "cycle", "faults", "defects"])
+    "kind",
+    type=click.Choice(["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty", "faults", "defects"]),
 )
 def schema(kind: str) -> None:
     """Print the JSON Schema of a file KIND, for editors (e.g. '#:schema' lines of TOML tools)."""

@@ -28,6 +28,7 @@ class Bounds:
     the DUT may send.
 
     `module_cells` is how many cells one measuring module has; it bounds nothing but tells where modules meet.
+    `features` are the things not every rig has (`FaultKind.needs`).
     """
 
     n_cells: int
@@ -35,6 +36,11 @@ class Bounds:
     messages: tuple[BusMessage, ...] = ()
     dut_messages: tuple[BusMessage, ...] = ()
     module_cells: int = 12
+    features: frozenset[str] = frozenset()
+
+    def offers(self, kind: FaultKind) -> bool:
+        """Whether this rig has what a kind of fault needs."""
+        return not kind.needs or kind.needs in self.features
 
     def highest(self, parameter: str) -> int:
         """The highest number, counted from 1, that an index parameter may have."""
@@ -125,7 +131,7 @@ def resolve(
     kind: FaultKind, parameters: Mapping[str, object], bounds: Bounds
 ) -> ResolvedFault | list[ParameterProblem]:
     """The fault with defaults filled in, or every problem of its parameters."""
-    problems = [*_unknown(kind, parameters), *_missing(kind, parameters)]
+    problems = [*_unoffered(kind, bounds), *_unknown(kind, parameters), *_missing(kind, parameters)]
     values: dict[str, Value] = {}
     for parameter in (*kind.parameters, *timing_of(kind)):
         found = parameters.get(parameter.name, parameter.default)
@@ -144,6 +150,12 @@ def check(kind: FaultKind, parameters: Mapping[str, object], bounds: Bounds) -> 
     """The problems of `resolve` as lines of text; empty when the parameters are legal."""
     outcome = resolve(kind, parameters, bounds)
     return [str(problem) for problem in outcome] if isinstance(outcome, list) else []
+
+
+def _unoffered(kind: FaultKind, bounds: Bounds) -> list[ParameterProblem]:
+    if bounds.offers(kind):
+        return []
+    return [ParameterProblem("fault", repr(kind.kind), f"on rigs that have this only: {kind.needs}")]
 
 
 def _unknown(kind: FaultKind, parameters: Mapping[str, object]) -> list[ParameterProblem]:

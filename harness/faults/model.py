@@ -86,6 +86,8 @@ class FaultKind:
     `changes` names what differs because of the fault alone, as long as the controller has not reacted: "given.<q>" what
     the controller is given, "truth.<q>" what is true, with the quantities of `harness.units` and the columns of a
     trace; "given.now_s" is the controller's clock, "boot" what it finds when it starts, "bus" the frames.
+
+    `needs` names what a rig must have for it: "line" an overhead line. "" = every rig has it.
     """
 
     kind: str
@@ -102,6 +104,7 @@ class FaultKind:
     noise_from: str = ""
     shapes: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+    needs: str = ""
 
 
 # Parameters every fault takes: when it acts and with which time shape (design issue "time shapes").

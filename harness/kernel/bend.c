@@ -118,6 +118,7 @@ static void bend_electronics(const bh_faults *faults, const bh_bending *bending,
     case BH_AT_COIL_SUPPLY_V:
         bent->coil_supply_v = at_least(bent_from(bending, bent->coil_supply_v, faults->supply_v), 0.0);
         break;
+    case BH_AT_LINE_V: bent->line_v = bent_from(bending, bent->line_v, bending->state->found_line_v); break;
     case BH_AT_CLOCK_FACTOR: bent->clock_factor = at_least(applied(bending, bent->clock_factor, 0), 0.0); break;
     case BH_AT_RESET_S: bent->reset |= held_in_reset(bending); break;
     default: break; /* what a power-on finds: controller.c */
@@ -192,6 +193,7 @@ static void became_active(const bh_fault *fault, bh_fault_state *state, const bh
     state->since_ns = start_ns;
     state->accumulator = 0.0;
     state->found = truth->load_w;
+    state->found_line_v = truth->line_v;
     for (int32_t i = 0; i < n_cells && fault->point == BH_AT_CELL_VOLTAGE; i++) {
         state->held[i] = (int32_t)lrint((double)truth->cell_v[i] * UV_PER_V);
     }

@@ -141,6 +141,20 @@ static const char *check_pack(const bh_pack_config *pack) {
     return problem != NULL ? problem : check_cells(pack);
 }
 
+static const char *check_line(const bh_environment_config *environment) {
+    const char *problem = NULL;
+    if (environment->line_v == NULL) {
+        return NULL;
+    }
+    if (environment->line_w == NULL || !(environment->line_min_v >= 0 && environment->line_min_v < environment->line_max_v)) {
+        return "environment.line_w is missing, or line_min_v is not below line_max_v";
+    }
+    return FIRST_PROBLEM(check_range("environment.line_v", environment->line_v, environment->n_load, 0, 1e5),
+                         check_range("environment.line_w", environment->line_w, environment->n_load, 0, 1e8))
+               ? problem
+               : NULL;
+}
+
 static const char *check_environment(const bh_environment_config *environment) {
     const char *problem;
     if (environment->n_load < 1) {
@@ -155,7 +169,7 @@ static const char *check_environment(const bh_environment_config *environment) {
         {"environment.charger_max_v", environment->charger_max_v, 0, 1e5},
         {"environment.charger_slope_a_per_s", environment->charger_slope_a_per_s, 1e-3, 1e9},
     };
-    if ((problem = CHECK_BOUNDS(bounds)) != NULL) {
+    if ((problem = CHECK_BOUNDS(bounds)) != NULL || (problem = check_line(environment)) != NULL) {
         return problem;
     }
     return FIRST_PROBLEM(check_rising("environment.load_s", environment->load_s, environment->n_load),
@@ -218,7 +232,8 @@ static const char *check_message(const bh_config *config, int32_t i) {
 
 static const char *check_sent(const bh_config *config, int32_t i) {
     const bh_field *field = &config->sent_fields[i];
-    if (field->value < BH_VALUE_CHARGER_VOLTAGE_V || field->value > BH_VALUE_VEHICLE_POWER_W) {
+    const int plain = field->value >= BH_VALUE_CHARGER_VOLTAGE_V && field->value <= BH_VALUE_VEHICLE_POWER_W;
+    if (!plain && field->value != BH_VALUE_LINE_VOLTAGE_V) {
         return say("sent_fields[%d]: value %d is none that is sent", i, field->value);
     }
     if (field->message < 0 || field->message >= config->n_messages) {
@@ -231,7 +246,7 @@ static const char *check_sent(const bh_config *config, int32_t i) {
 
 static const char *check_received(const bh_config *config, int32_t i) {
     const bh_field *field = &config->received_fields[i];
-    if (field->value < BH_VALUE_CHARGE_LIMIT_A || field->value >= BH_N_VALUES) {
+    if (field->value < BH_VALUE_CHARGE_LIMIT_A || field->value > BH_VALUE_READY_TO_CHARGE) {
         return say("received_fields[%d]: value %d is none that is received", i, field->value);
     }
     return fits(field, 64) && field->bus < config->bus.n_buses

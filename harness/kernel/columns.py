@@ -64,6 +64,7 @@ class Column(IntEnum):
     TRUTH_SOC_MAX = auto()
     TRUTH_INSULATION_OHM = auto()
     TRUTH_LOAD_W = auto()
+    TRUTH_LINE_VOLTAGE_V = auto()
     TRUTH_CHARGER_CURRENT_A = auto()
     TRUTH_COOLANT_DEGC = auto()
     TRUTH_CONTACTORS = auto()

@@ -46,6 +46,7 @@ class Value(IntEnum):
     CHARGE_VOLTAGE_LIMIT_V = 7
     READY_TO_DRIVE = 8
     READY_TO_CHARGE = 9
+    LINE_VOLTAGE_V = 10
 
 
 class FrameFlag(IntFlag):
@@ -94,6 +95,7 @@ class Point(IntEnum):
     NVM_BYTE = 29
     NVM_ERASED = 30
     START_TICK_MS = 31
+    LINE_V = 32
     SENSE_CELL_V = 100
     SENSE_CELL_OPEN_WIRE = 101
     SENSE_TEMP_DEGC = 102
@@ -232,7 +234,11 @@ class PackConfig:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EnvironmentConfig:
-    """Vehicle and depot charger. The load profile (`load_s` rising, `load_w` of the link) repeats."""
+    """Vehicle and depot charger. The load profile (`load_s` rising, `load_w` of the link) repeats.
+
+    With an overhead line `line_v` and `line_w` have a value at each time of the profile: its voltage (0: off the wire)
+    and the power taken from it while the voltage is in the window; without one they are None.
+    """
 
     load_s: FloatArray
     load_w: FloatArray
@@ -243,6 +249,10 @@ class EnvironmentConfig:
     charger_max_a: float
     charger_max_v: float
     charger_slope_a_per_s: float
+    line_v: FloatArray | None = None
+    line_w: FloatArray | None = None
+    line_min_v: float = 0.0
+    line_max_v: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

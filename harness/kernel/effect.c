@@ -153,6 +153,9 @@ static double current_effect(const bh_plant *plant, int32_t point) {
     case BH_AT_CHARGER_REVERSED:
         without.charger_reversed = 0;
         break;
+    case BH_AT_LINE_V:
+        without.line_v = NAN;
+        break;
     default: /* BH_AT_LOAD_W */
         without.load_w = NAN;
         break;
@@ -162,6 +165,11 @@ static double current_effect(const bh_plant *plant, int32_t point) {
     const bh_flow with_flow = bh_pack_flow_closed(plant, &with_demand);
     const bh_flow without_flow = bh_pack_flow_closed(plant, &without_demand);
     return MILLI * fabs(with_flow.pack_a - without_flow.pack_a);
+}
+
+/* mV the line differs by; the other nodes measure it. */
+static double line_effect(const bh_plant *plant) {
+    return MILLI * fabs(plant->truth.line_v - plant->environment.wire_v);
 }
 
 /* Volts a short takes from an unsupported link in this step. */
@@ -213,6 +221,8 @@ double bh_plant_effect(const bh_plant *plant, const bh_fault *fault, double *acc
         return current_effect(plant, fault->point);
     case BH_AT_LINK_SHORT_OHM:
         return fmax(current_effect(plant, fault->point), drained_volts(plant, dt_s) * MILLI);
+    case BH_AT_LINE_V:
+        return plant->environment.line_v == NULL ? 0.0 : fmax(current_effect(plant, fault->point), line_effect(plant));
     case BH_AT_CLOCK_FACTOR:
         *accumulator += fabs(plant->distortion.clock_factor - 1.0) * dt_s;
         return MICRO * *accumulator;

@@ -14,12 +14,21 @@ void bh_environment_create(bh_plant *plant, bh_arena *arena, const bh_config *co
     const size_t bytes = (size_t)config->environment.n_load * sizeof(double);
     double *load_s = bh_take(arena, bytes);
     double *load_w = bh_take(arena, bytes);
+    const size_t line_bytes = config->environment.line_v != NULL ? bytes : 0;
+    double *line_v = bh_take(arena, line_bytes);
+    double *line_w = bh_take(arena, line_bytes);
     if (plant == NULL) {
         return;
     }
     if (bytes > 0) {
         memcpy(load_s, config->environment.load_s, bytes);
         memcpy(load_w, config->environment.load_w, bytes);
+    }
+    if (line_bytes > 0) {
+        memcpy(line_v, config->environment.line_v, line_bytes);
+        memcpy(line_w, config->environment.line_w, line_bytes);
+        plant->environment.line_v = line_v;
+        plant->environment.line_w = line_w;
     }
     plant->surroundings = config->environment;
     plant->environment.load_s = load_s;
@@ -30,11 +39,11 @@ void bh_environment_create(bh_plant *plant, bh_arena *arena, const bh_config *co
 
 /* ---- load profile ---------------------------------------------------------------------------------------------- */
 
-static double profile_at(const bh_plant *plant, int32_t *index, double t_s) {
+static double profile_at(const bh_plant *plant, const double *values, int32_t *index, double t_s) {
     const bh_environment *environment = &plant->environment;
     const int32_t last = plant->surroundings.n_load - 1;
     if (last < 1) {
-        return last < 0 ? 0.0 : environment->load_w[0];
+        return last < 0 ? 0.0 : values[0];
     }
     while (*index > 0 && t_s < environment->load_s[*index]) {
         --*index;
@@ -43,7 +52,7 @@ static double profile_at(const bh_plant *plant, int32_t *index, double t_s) {
         ++*index;
     }
     const double *s = environment->load_s + *index;
-    const double *w = environment->load_w + *index;
+    const double *w = values + *index;
     const double x = (t_s - s[0]) / (s[1] - s[0]);
     return x <= 0.0 ? w[0] : x >= 1.0 ? w[1] : w[0] + x * (w[1] - w[0]);
 }
@@ -52,7 +61,12 @@ static double profile_at(const bh_plant *plant, int32_t *index, double t_s) {
 static void follow_profile(bh_plant *plant, double scale, double dt_s) {
     bh_environment *environment = &plant->environment;
     const int32_t n = plant->surroundings.n_load;
-    environment->profile_w = scale * profile_at(plant, &environment->load_index, environment->load_t_s);
+    int32_t *index = &environment->load_index;
+    environment->profile_w = scale * profile_at(plant, environment->load_w, index, environment->load_t_s);
+    if (environment->line_v != NULL) {
+        environment->wire_v = profile_at(plant, environment->line_v, index, environment->load_t_s);
+        environment->wire_w = profile_at(plant, environment->line_w, index, environment->load_t_s);
+    }
     environment->load_t_s += dt_s;
     if (n > 0 && environment->load_s[n - 1] > 0.0) {
         while (environment->load_t_s >= environment->load_s[n - 1]) {
@@ -119,6 +133,17 @@ static uint8_t charger_runs(const bh_plant *plant, const bh_distortion *bent) {
     return wanted && plant->pack.main_closed;
 }
 
+double bh_environment_line_v(const bh_plant *plant, const bh_distortion *bent) {
+    return plant->environment.line_v != NULL ? fmax(BH_PICK(bent->line_v, plant->environment.wire_v), 0.0) : 0.0;
+}
+
+/* What the line gives drive and pack; the converter stops outside the voltage window. */
+static double line_power(const bh_plant *plant, const bh_distortion *bent) {
+    const double v = bh_environment_line_v(plant, bent);
+    const int alive = v >= plant->surroundings.line_min_v && v <= plant->surroundings.line_max_v && v > 0.0;
+    return alive ? plant->environment.wire_w : 0.0;
+}
+
 /* Pure: what vehicle and charger ask for in this step under this distortion. */
 bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *bent) {
     const bh_environment *environment = &plant->environment;
@@ -127,7 +152,7 @@ bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *bent
     demand.discharge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->discharge_limit_a;
     demand.charge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->charge_limit_a;
     if (vehicle_runs(plant, bent)) {
-        demand.traction_w = BH_PICK(bent->load_w, environment->profile_w);
+        demand.traction_w = BH_PICK(bent->load_w, environment->profile_w) - line_power(plant, bent);
     }
     demand.charger_v = charger_voltage(plant, bent);
     if (charger_runs(plant, bent) && demand.charger_v > 0.0) {

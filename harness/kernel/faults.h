@@ -14,6 +14,7 @@
 typedef struct bh_fault_state {
     double accumulator; /* of bh_plant_effect */
     double found;       /* truth: the scalar found when the fault became active */
+    double found_line_v;
     uint64_t since_ns;  /* when it last became active */
     int32_t *held;      /* [n_held] elements found then: uV or mdegC */
     uint8_t on;         /* it acts now: strength > 0 */

@@ -45,6 +45,7 @@ typedef struct bh_distortion {
     double charger_overvoltage_v;
     double supply_v; /* NAN */
     double load_w;   /* NAN */
+    double line_v;   /* NAN */
     double link_short_ohm; /* NAN = none */
     double coil_supply_v;  /* NAN */
     double bounce_s[BH_N_CONTACTORS];
@@ -85,6 +86,7 @@ typedef struct bh_truth {
     double peak_a;    /* largest |current| inside the step (inrush) */
     double charger_a; /* positive = into the pack */
     double load_w;
+    double line_v;    /* of the overhead line at the pole; 0 off the wire and without one */
     double insulation_ohm; /* what an ideal monitor would read: the poles in parallel */
     double coolant_degc;
     double supply_v;

@@ -77,6 +77,10 @@ typedef struct bh_environment_config {
     int32_t n_load;
     const double *load_s;    /* [n_load] rising; the profile repeats after the last point */
     const double *load_w;    /* [n_load] power asked of the link, negative = regeneration */
+    const double *line_v;    /* [n_load] voltage of the overhead line, 0 = off the wire; NULL = there is no line */
+    const double *line_w;    /* [n_load] power taken from the line while its voltage is in the window */
+    double line_min_v;       /* the window; outside it nothing is taken from the line */
+    double line_max_v;
     double load_min_link_v;  /* the inverter stops below this */
     double auxiliary_w;      /* drawn whenever the main contactors are closed */
     double limit_lag_s;      /* time constant with which vehicle and charger follow the BMS limits */

@@ -194,6 +194,10 @@ typedef struct bh_environment {
     double charger_ramp_a;
     double *load_s;
     double *load_w;
+    double *line_v; /* NULL: there is no line */
+    double *line_w;
+    double wire_v; /* of the line as the profile has it */
+    double wire_w;
 } bh_environment;
 
 struct bh_plant {
@@ -239,5 +243,6 @@ void bh_environment_listen(bh_plant *plant, const bh_controls *controls, const b
                            double dt_s);
 bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *distortion);
 void bh_environment_commit(bh_plant *plant);
+double bh_environment_line_v(const bh_plant *plant, const bh_distortion *distortion);
 
 #endif

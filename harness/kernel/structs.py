@@ -58,6 +58,8 @@ class StructBuilder:
         """Copy numbers, and point to arrays in the layout C expects."""
         for entry in fields(source):
             value = getattr(source, entry.name)
+            if value is None:
+                continue
             if not isinstance(value, (np.ndarray, list, tuple)):
                 _set(target, entry.name, value, what)
                 continue
@@ -110,6 +112,9 @@ def _check_shapes(config: KernelConfig) -> None:
         "pack.temp_degc": (pack.temp_degc, (n_cells,)),
         "environment.load_w": (environment.load_w, (len(environment.load_s),)),
     }
+    if environment.line_v is not None and environment.line_w is not None:
+        wanted["environment.line_v"] = (environment.line_v, (len(environment.load_s),))
+        wanted["environment.line_w"] = (environment.line_w, (len(environment.load_s),))
     wrong = [
         f"{name} has shape {np.shape(a)}, needs {shape}" for name, (a, shape) in wanted.items() if np.shape(a) != shape
     ]

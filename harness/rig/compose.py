@@ -22,7 +22,6 @@ from harness.kernel.config import (
     Value,
 )
 from harness.rig.bus import dut_messages, restbus_messages
-from harness.rig.cycle import load_profile
 from harness.rig.protection import protection
 
 if TYPE_CHECKING:
@@ -43,6 +42,7 @@ def bounds_of(rig: Rig) -> Bounds:
         messages=restbus_messages(rig.profile),
         dut_messages=dut_messages(rig.profile),
         module_cells=file.cells.module,
+        features=frozenset({"line"} if rig.load_profile.line_v is not None else ()),
     )
 
 
@@ -112,15 +112,18 @@ def _pack(rig: Rig) -> PackConfig:
 
 
 def _environment(rig: Rig) -> EnvironmentConfig:
-    vehicle, charger = rig.file.vehicle, rig.file.charger
-    load_s, load_w = load_profile(rig.cycle, vehicle)
+    link, charger, profile = rig.file.link, rig.file.charger, rig.load_profile
     return EnvironmentConfig(
-        load_s=load_s,
-        load_w=load_w,
-        load_min_link_v=vehicle.min_link_v,
-        auxiliary_w=vehicle.auxiliary_w,
-        limit_lag_s=vehicle.limit_lag_s,
-        limit_timeout_s=vehicle.limit_timeout_s,
+        load_s=profile.load_s,
+        load_w=profile.load_w,
+        line_v=profile.line_v,
+        line_w=profile.line_w,
+        line_min_v=0.0 if rig.file.load is None else rig.file.load.line_min_v,
+        line_max_v=0.0 if rig.file.load is None else rig.file.load.line_max_v,
+        load_min_link_v=link.min_link_v,
+        auxiliary_w=link.auxiliary_w,
+        limit_lag_s=link.limit_lag_s,
+        limit_timeout_s=link.limit_timeout_s,
         charger_max_a=charger.max_a,
         charger_max_v=charger.max_v,
         charger_slope_a_per_s=charger.slope_a_per_s,

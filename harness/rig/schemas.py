@@ -12,7 +12,8 @@ from harness.requirements.load import requirement_schema
 from harness.rig.cellfile import CellFile
 from harness.rig.cycle import Cycle
 from harness.rig.defectfile import DefectFile
-from harness.rig.file import RigFile
+from harness.rig.duty import Duty
+from harness.rig.sections import RigFile
 from harness.scenario import scenario_schema
 
 _SCHEMAS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
@@ -22,6 +23,7 @@ _SCHEMAS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
     "profile": profile_file.schema,
     "cell": CellFile.model_json_schema,
     "cycle": Cycle.model_json_schema,
+    "duty": Duty.model_json_schema,
     "defects": DefectFile.model_json_schema,
     "faults": catalogue_schema,
 }

@@ -98,7 +98,7 @@ def space(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> S
         moves = [move for recipe in recipes_for(trip, trips, bounds) for move in _near(trip, recipe)]
         limits.append(tuple(move for move in moves if _survivable(move, goals)))
     kinds: list[tuple[Move, ...]] = []
-    for kind in CATALOGUE:
+    for kind in filter(bounds.offers, CATALOGUE):
         samples = [_expand(sample, bounds) for sample in samples_of(kind)]
         moves = [_move(kind.kind, sample, _PLAIN_DURATIONS) for group in samples for sample in group]
         kinds.append(tuple(move for move in moves if _survivable(move, goals) and _sends(move, bounds)))

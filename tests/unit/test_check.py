@@ -25,6 +25,7 @@ from harness.kernel.config import Node, Op, Point, Shape
 BOUNDS = Bounds(
     n_cells=192,
     n_temps=48,
+    features=frozenset({"line"}),
     messages=(
         BusMessage("VCU_Command", "vehicle", 0x200, signals=(BusSignal("Link", 16, 16), BusSignal("Mode", 12, 2))),
         BusMessage(
@@ -238,3 +239,8 @@ def test_legal_parameters_of_every_kind_give_finite_rows(drawn: tuple[FaultKind,
 def test_any_parameters_are_resolved_or_refused(kind: FaultKind, parameters: dict[str, object]) -> None:
     outcome = resolve(kind, parameters, BOUNDS)
     assert isinstance(outcome, ResolvedFault) or (outcome and all(str(problem) for problem in outcome))
+
+
+def test_a_fault_of_the_line_is_refused_where_there_is_no_line() -> None:
+    (problem,) = check(kind_named("pole-drop"), {}, Bounds(n_cells=12, n_temps=3))
+    assert problem == "fault: found 'pole-drop'; allowed: on rigs that have this only: line"

@@ -196,7 +196,7 @@ WRONG = [
     ('{ signal = "Crc", data_id = 1 }', '{ signal = "Alive", data_id = 1 }', 16, "one whole byte"),
     ("max = 14", "max = 16", 20, "at most 15"),
     ('values = { Request = "Standby" }', 'values = { Request = "Standb" }', 22, "Off, Standby, Drive"),
-    ('"link_voltage_v"', '"link_voltage"', 23, "did you mean 'link_voltage_v'?"),
+    ('"link_voltage_v"', '"link_voltage"', 23, "did you mean 'link_voltage_v'"),
     ('node = "vehicle"', 'node = "car"', 19, "'vehicle', 'charger' or 'tester'"),
     ('drive = { "Command.Request" = "Drive" }', 'drive = { "Command.Request" = 9 }', 26, "0 to 3"),
     ('drive = { "Command', 'drive = { "State', 26, "a signal of State"),

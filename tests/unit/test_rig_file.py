@@ -57,15 +57,15 @@ def test_the_shipped_rig_is_complete() -> None:
     rig = load_rig(SHIPPED)
     assert (rig.name, rig.file.cells.series, rig.file.cells.parallel) == ("ebus-lfp", 192, 60)
     assert all(path.suffix == ".c" for path in rig.sources)
-    assert all(path.is_file() for path in (*rig.sources, rig.cell_file, rig.cycle_file, rig.profile_file))
+    assert all(path.is_file() for path in (*rig.sources, rig.cell_file, rig.duty_file, rig.profile_file))
 
 
 def test_a_copy_in_any_folder_means_the_same_files(tmp_path: Path) -> None:
     shipped, copy = load_rig(SHIPPED), load_rig(edited(tmp_path))
     assert copy.sources == shipped.sources
-    assert (copy.cell_file, copy.cycle_file, copy.profile_file) == (
+    assert (copy.cell_file, copy.duty_file, copy.profile_file) == (
         shipped.cell_file,
-        shipped.cycle_file,
+        shipped.duty_file,
         shipped.profile_file,
     )
     assert copy.requirement_files == shipped.requirement_files

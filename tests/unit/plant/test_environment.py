@@ -228,3 +228,47 @@ def test_charger_overvoltage_lifts_the_voltage_it_regulates_to(make_plant: MakeP
     plant.run(0.1)
     assert plant.truth.link_v == pytest.approx(618.0, abs=1e-6)
     assert plant.effect("CHARGER_OVERVOLTAGE_V") == pytest.approx(12.0 / 0.12 * 1e3, rel=1e-2)
+
+
+# ---- overhead line ---------------------------------------------------------------------------------------------------
+
+LINE = {"load_s": [0.0, 1e6], "load_w": [50e3] * 2, "line_v": [600.0] * 2, "line_w": [200e3] * 2}
+WINDOW = {"line_min_v": 400.0, "line_max_v": 720.0}
+
+
+def under_the_wire(make_plant: MakePlant) -> Any:
+    plant = driving(make_plant, 0.0, **LINE, **WINDOW)
+    plant.run(0.1)
+    return plant
+
+
+def test_the_line_carries_the_drive_and_charges_the_pack_with_the_rest(make_plant: MakePlant) -> None:
+    plant = under_the_wire(make_plant)
+    assert plant.truth.link_v * plant.truth.pack_a == pytest.approx(50e3 - 200e3, rel=1e-6)
+    assert plant.truth.line_v == 600.0
+
+
+@pytest.mark.parametrize(("line_v", "taken_w"), [(0.0, 0.0), (399.0, 0.0), (400.0, 2e5), (720.0, 2e5), (721.0, 0.0)])
+def test_nothing_is_taken_from_a_line_outside_its_window(make_plant: MakePlant, line_v: float, taken_w: float) -> None:
+    plant = under_the_wire(make_plant)
+    plant.distortion.line_v = line_v
+    plant.run(0.1)
+    assert plant.truth.link_v * plant.truth.pack_a == pytest.approx(50e3 - taken_w, rel=1e-6)
+    assert plant.truth.line_v == line_v
+
+
+def test_a_pole_drop_is_a_step_of_the_pack_current_and_fired(make_plant: MakePlant) -> None:
+    plant = under_the_wire(make_plant)
+    assert plant.effect("LINE_V") == 0.0
+    plant.distortion.line_v = 0.0
+    plant.step()
+    without_a, with_a = -150e3 / 617.0, 50e3 / 590.0  # about: power over the link voltage
+    assert plant.effect("LINE_V") == pytest.approx(max(600e3, 1e3 * (with_a - without_a)), rel=0.05)
+
+
+def test_without_a_line_a_fault_of_it_does_not_fire(make_plant: MakePlant) -> None:
+    plant = driving(make_plant, 50e3)
+    plant.distortion.line_v = 600.0
+    plant.run(0.1)
+    assert plant.truth.line_v == 0.0
+    assert plant.effect("LINE_V") == 0.0
