@@ -25,6 +25,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "inject": ("harness.cli.inject", "Inject one fault and show the reaction against its budget."),
     "replay": ("harness.cli.replay", "Play a scenario file and judge it."),
     "judge": ("harness.cli.judge", "Judge a recording offline: a bus log, a trace or a run directory."),
+    "shell": ("harness.cli.shell", "Poke a rig or a bench by hand while it runs: live table and prompt."),
+    "doctor": (
+        "harness.cli.doctor",
+        "Look over a bench or a rig: adapter, instruments, safe state, clock; what to do.",
+    ),
     "faults": ("harness.cli.listing", "List the fault catalogue, or explain one kind of fault."),
     "rigs": ("harness.cli.listing", "List the rigs that come with the harness."),
     "requirements": ("harness.cli.listing", "List the requirements of a rig."),

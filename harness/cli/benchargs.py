@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What commands share that take a bench file where others take a rig."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from harness.errors import UsageError
+
+if TYPE_CHECKING:
+    from harness.bench.file import Bench
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def port_option(command: Command) -> Command:
+    """--port NAME=URL, as often as needed: `ports`."""
+    return click.option(
+        "--port",
+        "ports",
+        multiple=True,
+        metavar="NAME=URL",
+        help="Another port for an instrument of the bench file, or another channel for 'can'.",
+    )(command)
+
+
+def parse_ports(words: Sequence[str]) -> Mapping[str, str]:
+    """NAME=URL words as a table. Raises UsageError with the word that is none."""
+    table: dict[str, str] = {}
+    for word in words:
+        name, equals, url = word.partition("=")
+        if not (name and equals and url):
+            raise UsageError(f"--port '{word}' is not NAME=URL; example: --port can=/dev/ttyACM0")
+        if name in table:
+            raise UsageError(f"--port {name} is given twice")
+        table[name] = url
+    return table
+
+
+def bench_of(reference: str, ports: Sequence[str]) -> Bench | None:
+    """The bench of a bench file, None for a rig. Raises UsageError for ports of a rig, RigError for a wrong file."""
+    table = parse_ports(ports)
+    path = Path(reference)
+    if path.is_file():
+        from harness.bench.file import is_bench_file, load_bench  # noqa: PLC0415 - not needed for --help
+
+        if is_bench_file(path):
+            return load_bench(path, table)
+    if table:
+        raise UsageError(f"--port: {reference} is a virtual rig and has no ports; name a bench file")
+    return None
