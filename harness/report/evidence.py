@@ -129,7 +129,11 @@ def write_report(folder: Path, record: Mapping[str, Any], rig: Rig) -> Path:
     """report.html from what the run directory holds. Raises RigError when a kept case is not readable."""
     verdicts = {item["requirement"]: verdict_from_record(item) for item in record["verdicts"]}
     notes = ["This run was interrupted: verdicts cover what was finished."] if record.get("interrupted") else []
-    notes += [*record.get("notes", ()), *record.get("unfinished", ()), *(f"ERROR: {text}" for text in record.get("errors", ()))]
+    notes += [
+        *record.get("notes", ()),
+        *record.get("unfinished", ()),
+        *(f"ERROR: {text}" for text in record.get("errors", ())),
+    ]
     data = ReportData(
         title=rig.title,
         outcome=Outcome(record["outcome"]),
