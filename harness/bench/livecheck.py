@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,10 +84,11 @@ def signs_of_life(frames: Frames, profile: Profile, outputs: Outputs | None) -> 
     return tuple(signs)
 
 
-def refuse_if_live(port: CanPort, profile: Profile, clock: Clock, outputs: Outputs | None) -> Heard:
-    """Listen, and raise BenchError when the pack is live; else what was heard."""
+def refuse_if_live(port: CanPort, profile: Profile, clock: Clock, poll: Callable[[], Outputs | None]) -> Heard:
+    """Listen, and raise BenchError when the pack is live; else what was heard. `poll` reads the contactor drives."""
+    poll()  # the first one asks
     heard = listen(port, clock, LISTEN_S)
-    signs = signs_of_life(heard.frames, profile, outputs)
+    signs = signs_of_life(heard.frames, profile, poll())
     if signs:
         raise BenchError(
             f"the pack is live already, before anything was energised: {'; '.join(signs)}. Switch off what feeds it, "

@@ -10,6 +10,7 @@ from __future__ import annotations
 import select
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -170,8 +171,8 @@ class _PythonCanPort:
         self._closed = True
         try:
             self._bus.shutdown()
-        except Exception:  # noqa: BLE001, S110 - an adapter that is gone cannot be told goodbye
-            pass
+        except Exception:  # noqa: BLE001 - an adapter that is gone cannot be told goodbye
+            _abandon(self._bus)
         finally:
             if self._lock is not None:
                 self._lock.release()
@@ -239,6 +240,16 @@ class _PythonCanPort:
             "Check its plug, its power and the other side, then try again"
         )
         raise BenchError(self._lost_text) from error
+
+
+def _abandon(bus: can.BusABC) -> None:
+    """Let go of an adapter that could not be shut down, so that python-can does not try again."""
+    import can  # noqa: PLC0415 - see above
+
+    with suppress(Exception):
+        can.BusABC.shutdown(bus)
+    with suppress(Exception):
+        bus.socket.close()  # type: ignore[attr-defined] # interfaces over a network have one
 
 
 def _descriptor_of(bus: can.BusABC) -> int | None:

@@ -33,8 +33,13 @@ class SlcanBus(slcanBus):
         self._codes: list[str] = []
         self._received: deque[str] = deque()
         self._unread = b""
-        self._asked = self._heard_flags = self._knows_no_flags = False
-        super().__init__(channel, **options)
+        self._asked = self._has_flags = False
+        try:
+            super().__init__(channel, **options)
+        except BaseException:
+            if hasattr(self, "serialPortOrig"):
+                self.serialPortOrig.close()
+            raise
         self.serialPortOrig.write_timeout = _SEND_S
 
     def set_bitrate(self, bitrate: int, data_bitrate: int | None = None) -> None:
@@ -58,34 +63,34 @@ class SlcanBus(slcanBus):
         for code in (*filter(None, self._codes), "L" if self._listen_only else "O"):
             if self._ask(code) == ERROR:
                 raise CanInitializationError(f"the adapter refused '{code}'")
-        self._received.clear()
+        self._has_flags = self._ask("F")[:1] == "F"
 
     def ask_flags(self) -> None:
-        """Ask for the status flags; the answer comes with the frames. An adapter that does not know them says BEL."""
-        if not self._asked and not self._knows_no_flags:
+        """Ask for the status flags, of an adapter that has them; the answer comes with the frames."""
+        if self._has_flags and not self._asked:
             self._asked = True
             self._write("F")
 
     def _ask(self, command: str) -> str:
-        """The answer to a command: OK, ERROR, or empty from an adapter that does not answer."""
+        """The answer to a command: OK or ERROR, flags to F; empty from an adapter that does not answer."""
         self._write(command)
         port = self.serialPortOrig
         before, port.timeout = port.timeout, _ANSWER_S
-        line = b""
+        line = ""
         try:
             while len(line) < _LONGEST:
                 byte = port.read(1)
                 if byte in (b"", b"\r", b"\a"):
                     break
-                line += byte
-                if len(line) == 1 and chr(line[0]) in FRAMES:
-                    port.read_until(b"\r")  # of a channel that was left open
-                    line = b""
+                line += byte.decode("ascii", errors="replace")
+                if line in FRAMES:
+                    port.read_until(b"\r")  # of a channel that was left open, or has just been opened
+                    line = ""
         finally:
             port.timeout = before
-        if line:
+        if line and not (command == line[0] == "F"):
             raise CanInitializationError(f"it answered {line[:_SHOWN]!r} to '{command}': this is no SLCAN adapter")
-        return str(byte, "ascii")
+        return line or str(byte, "ascii")
 
     def _write(self, string: str) -> None:
         with error_check("Could not write to serial device"):
@@ -120,12 +125,10 @@ class SlcanBus(slcanBus):
                 self._answered(text)
 
     def _answered(self, text: str) -> None:
-        if text == ERROR and self._asked and not self._heard_flags:
-            self._asked, self._knows_no_flags = False, True
-        elif text == ERROR:
+        if text == ERROR:
             self.refused += 1
         elif text[:1] == "F":
-            self._asked, self._heard_flags = False, True
+            self._asked = False
             try:
                 self.flags = int(text[1:], 16)
             except ValueError:

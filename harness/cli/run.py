@@ -124,6 +124,8 @@ def show(campaign: Campaign, folder: Path, console: Console) -> None:
         for text in broken:
             console.print(f"ERROR {text}", style=terminal.COLOURS[Outcome.ERROR], markup=False, soft_wrap=True)
         terminal.print_replay(console, replay.get("", ""))
+    for note in campaign.notes:
+        console.print(note, style="yellow", markup=False, soft_wrap=True)
     passed = sum(verdict.outcome is Outcome.PASS for verdict in campaign.verdicts)
     console.print(terminal.outcome_text(campaign.outcome), end=": ")
     console.print(

@@ -71,6 +71,7 @@ def _more(campaign: Campaign, folder: Path) -> dict[str, Any]:
             for finding in campaign.findings
         ],
         "errors": [case.error for case in campaign.errors],
+        "unfinished": list(campaign.notes),
         "exercised_by": {name: dict(fired) for name, fired in campaign.fired.items()},
         "coverage": campaign.coverage,
         "statistics": campaign.rate.record() if campaign.rate is not None else None,
@@ -128,7 +129,7 @@ def write_report(folder: Path, record: Mapping[str, Any], rig: Rig) -> Path:
     """report.html from what the run directory holds. Raises RigError when a kept case is not readable."""
     verdicts = {item["requirement"]: verdict_from_record(item) for item in record["verdicts"]}
     notes = ["This run was interrupted: verdicts cover what was finished."] if record.get("interrupted") else []
-    notes += [*record.get("notes", ()), *(f"ERROR: {text}" for text in record.get("errors", ()))]
+    notes += [*record.get("notes", ()), *record.get("unfinished", ()), *(f"ERROR: {text}" for text in record.get("errors", ()))]
     data = ReportData(
         title=rig.title,
         outcome=Outcome(record["outcome"]),

@@ -2,6 +2,10 @@
 """The main job: proves or breaks the protection of a rig with a corpus, boundary grids and fault sequences.
 
 Nothing is printed here; progress goes to a callback. Ctrl-C ends it with what is finished.
+
+The same rig, firmware, budget and seed give the same verdicts, margins and shrunk scenarios, whatever the machine and
+the number of workers. Failures kept from earlier runs are played first but added up apart: they can make a requirement
+fail that would have passed, and change nothing of what the seed gives.
 """
 
 from __future__ import annotations
@@ -20,6 +24,7 @@ from harness.rig.jobs import Batch
 from harness.rig.records import case_record
 from harness.rig.resources import scenarios_folder
 from harness.rig.rundir import RunDirectory
+from harness.rig.smaller import Shrinker, late_note
 from harness.rig.tally import Tally, Witness
 from harness.rig.workers import Pool
 from harness.scenario import Scenario, scenario_problems
@@ -27,12 +32,13 @@ from harness.search.boundary import grids
 from harness.search.corpus import load_corpus, save_failure
 from harness.search.coverage import Coverage, FaultSpace, aims_at
 from harness.search.moves import space
-from harness.search.runner import Case, FailureKey, Reproduces, failing
-from harness.search.shrink import shrink
+from harness.search.runner import Case, FailureKey
+from harness.search.shrink import MAX_RUNS
 from harness.search.statistics import FailureRate
 from harness.verdict import Outcome, Verdict, overall
 
 GENERATED = "generated"
+KEPT = "kept"  # the phase of what failed in earlier runs
 FAILURES = "failures"  # below the folder of the runs: what failed once is played first the next time
 
 
@@ -40,7 +46,9 @@ FAILURES = "failures"  # below the folder of the runs: what failed once is playe
 class Budget:
     """How much is played. `sequences` come from Hypothesis, `generated` from the plain generator.
 
-    `shrink_s` is the wall-clock time spent on making failures small, over all of them.
+    `corpus`: shipped scenarios, and failures kept from earlier runs. `shrink_runs` are the runs spent at most on making
+    a failure small, none without `shrink`; `shrink_s` is a guard in wall-clock time for each, which is told when it
+    ends the search for a smaller scenario.
     """
 
     corpus: bool = True
@@ -49,7 +57,8 @@ class Budget:
     generated: int = 1500
     seed: int = 1
     shrink: bool = True
-    shrink_s: float = 15.0
+    shrink_runs: int = MAX_RUNS
+    shrink_s: float = 20.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +89,8 @@ class Campaign:
     """The result: one verdict a requirement, in the order of the rig; the scenario that shows each best.
 
     `fired` counts by requirement and kind of fault what exercised it, `coverage` is `Coverage.record`, `rate` is what
-    the generated sequences say of those that were not played.
+    the generated sequences say of those that were not played. `notes` tells what this run has that another one with
+    the same seed need not have.
     """
 
     rig: Rig
@@ -96,6 +106,7 @@ class Campaign:
     fired: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     coverage: Mapping[str, Any] | None = None
     rate: FailureRate | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def outcome(self) -> Outcome:
@@ -139,12 +150,14 @@ class _Run:
         self._clock = WallClock()
         self._start_ns = self._clock.now_ns()
         self._tally = Tally([requirement.id for requirement in rig.requirements])
+        self._kept = Tally([requirement.id for requirement in rig.requirements])
         self._reference = reference_of(rig)
         self._bounds = bounds_of(rig)
         self._findings: list[Finding] = []
         self._searched = space(rig.requirements, self._bounds, rig=self._reference)
         self._coverage = Coverage(FaultSpace(rig.requirements, self._bounds, self._searched))
         self._generated = self._generated_failed = 0
+        self._notes: list[str] = []
 
     def run(self) -> Campaign:
         """All phases, then the failures made small; what is finished when interrupted."""
@@ -153,9 +166,11 @@ class _Run:
             for phase, total, batches in self._phases():
                 self._play(phase, total, batches)
             self._search()
+            self._tally.adopt_failures(self._kept)
             self._shrink_failures()
         except KeyboardInterrupt:
             interrupted = True
+        self._tally.adopt_failures(self._kept)
         for witness in self._unshrunk():
             self._found(witness.scenario, witness.verdict)
         return Campaign(
@@ -165,18 +180,22 @@ class _Run:
             worst=self._tally.worst(),
             findings=tuple(self._findings),
             errors=tuple(self._tally.errors),
-            cases=self._tally.cases,
+            cases=self._tally.cases + self._kept.cases,
             seed=self._budget.seed,
             duration_s=self._elapsed_s(),
             interrupted=interrupted,
             fired=self._tally.fired(),
             coverage=self._coverage.record(),
             rate=FailureRate(self._generated, self._generated_failed),
+            notes=tuple(self._notes),
         )
 
     def _phases(self) -> Iterator[tuple[str, int, Iterable[Batch]]]:
         if self._budget.corpus:
-            corpus = self._corpus()
+            if self._run_dir is not None:
+                kept = self._playable(self._run_dir.path.parent / FAILURES)
+                yield KEPT, len(kept), self._pool.sums(kept)
+            corpus = self._playable(scenarios_folder())
             yield "corpus", len(corpus), self._pool.sums(corpus)
         if self._budget.grids:
             scenarios = grids(self._rig.requirements, self._bounds, rig=self._reference)
@@ -186,30 +205,28 @@ class _Run:
             aims = aims_at(self._coverage.space, self._coverage.empty(), self._budget.seed)
             yield GENERATED, count, self._pool.generate(self._searched, self._budget.seed, count, aims=aims)
 
-    def _corpus(self) -> list[Scenario]:
-        """Kept scenarios that this rig can play, wherever they were found."""
-        folders = [scenarios_folder()]
-        if self._run_dir is not None:
-            folders.append(self._run_dir.path.parent / FAILURES)
-        kept = [kept.scenario for folder in folders for kept in load_corpus(folder)]
+    def _playable(self, folder: Path) -> list[Scenario]:
+        """The scenarios of a folder that this rig can play, wherever they were found."""
         return [
-            scenario.model_copy(update={"rig": self._reference})
-            for scenario in kept
-            if not scenario_problems(scenario, self._bounds)
+            kept.scenario.model_copy(update={"rig": self._reference})
+            for kept in load_corpus(folder)
+            if not scenario_problems(kept.scenario, self._bounds)
         ]
 
     def _play(self, phase: str, total: int, batches: Iterable[Batch]) -> None:
         done = 0
         self._report(phase, done, total)
         for batch in batches:
-            batch.join_into(self._tally)
+            batch.join_into(self._kept if phase == KEPT else self._tally)
             self._keep(phase, batch.lines)
             self._count(phase, batch)
             done += len(batch.lines)
             self._report(phase, done, total)
 
     def _count(self, phase: str, batch: Batch) -> None:
-        """Coverage of all scenarios; only the generated ones are a random sample."""
+        """Coverage of what the seed gives; only the generated ones are a random sample."""
+        if phase == KEPT:
+            return
         self._coverage.add_bins(batch.bins)
         if phase == GENERATED:
             self._generated += len(batch.lines)
@@ -222,8 +239,9 @@ class _Run:
 
     def _report(self, phase: str, done: int, total: int) -> None:
         if self._progress is not None:
-            tally = self._tally
-            self._progress(Progress(phase, done, total, tally.failed, tally.error_count, self._elapsed_s()))
+            failed = len(self._tally.failed | self._kept.failed)
+            errors = self._tally.error_count + self._kept.error_count
+            self._progress(Progress(phase, done, total, failed, errors, self._elapsed_s()))
 
     def _elapsed_s(self) -> float:
         return (self._clock.now_ns() - self._start_ns) / NS_PER_S
@@ -246,10 +264,13 @@ class _Run:
                 seed=self._budget.seed,
                 clock=self._clock,
                 known=frozenset(known),
-                shrink_s=self._budget.shrink_s / 3.0 if self._budget.shrink else 0.0,
+                shrink_runs=self._budget.shrink_runs if self._budget.shrink else 0,
+                shrink_s=self._budget.shrink_s,
             )
             if found.case is None or found.key is None:
                 return
+            if found.late:
+                self._notes.append(late_note(found.key, self._budget.shrink_s))
             known.add(found.key)
             self._tally.add(found.case)
 
@@ -272,31 +293,17 @@ class _Run:
 
     def _shrink_failures(self) -> None:
         pending = list(self._unshrunk())
-        deadline_ns = self._clock.now_ns() + int(self._budget.shrink_s * NS_PER_S)
+        budget = self._budget
+        shrinker = Shrinker(
+            self._pool, self._clock, count=len(pending), runs=budget.shrink_runs, limit_s=budget.shrink_s
+        )
         for done, witness in enumerate(pending):
             self._report("shrinking", done, len(pending))
-            small = witness
-            if self._budget.shrink:
-                small = self._smaller(witness, deadline_ns, len(pending) - done)
+            small = shrinker.smaller(witness) if budget.shrink else witness
             self._found(small.scenario, small.verdict)
+        self._notes += shrinker.notes
         if pending:
             self._report("shrinking", len(pending), len(pending))
-
-    def _smaller(self, witness: Witness, deadline_ns: int, left: int) -> Witness:
-        """The smallest scenario found in this failure's share of the time left."""
-        now_ns = self._clock.now_ns()
-        share_ns = now_ns + max(0, deadline_ns - now_ns) // left
-        key = FailureKey(witness.verdict.requirement, witness.verdict.outcome)
-        again = Reproduces(self._pool, key)
-        scenario = shrink(
-            witness.scenario, lambda candidate: self._clock.now_ns() < share_ns and again(candidate)
-        ).scenario
-        if scenario == witness.scenario:
-            return witness
-        case = self._pool.run(scenario)
-        verdict = next((v for v in case.verdicts if (v.requirement, v.outcome) == key), None)
-        broken = Verdict("", Outcome.ERROR, reason=case.error)
-        return Witness(scenario, verdict or broken) if key in failing(case) else witness
 
     def _found(self, scenario: Scenario, verdict: Verdict) -> None:
         """Keep a failure: in the run directory as evidence, and beside it for the next runs."""

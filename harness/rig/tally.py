@@ -61,9 +61,9 @@ class Tally:
         self.errors: list[Case] = []
 
     @property
-    def failed(self) -> int:
-        """How many requirements have failed so far."""
-        return sum(entry.deciding.outcome is Outcome.FAIL for entry in self._sums.values())
+    def failed(self) -> frozenset[str]:
+        """The requirements that have failed so far."""
+        return frozenset(name for name, entry in self._sums.items() if entry.deciding.outcome is Outcome.FAIL)
 
     def add(self, case: Case) -> None:
         """Take one case in. What a broken run showed before it broke is not counted: its verdicts are ERROR."""
@@ -126,6 +126,13 @@ class Tally:
             for witness in (*failing, *tightest)[:1]:
                 found[name] = witness
         return found
+
+    def adopt_failures(self, other: Tally) -> None:
+        """Take in what failed in `other` and not here, and broken runs if there were none here; nothing else."""
+        for name in other.failed - self.failed:
+            self._sums[name] = other._sums[name]
+        if not self.errors:
+            self.errors = list(other.errors)
 
     # ---- between processes
 

@@ -23,7 +23,7 @@ class Kept:
 
 
 def save_failure(scenario: Scenario, folder: Path, *, key: FailureKey | None = None) -> Path:
-    """Write a failing scenario with the command that replays it. The same scenario gives the same file.
+    """Write a failing scenario with the command that replays it. The same scenario gives the same bytes anywhere.
 
     Written aside and renamed, so that a killed process leaves no half file.
     """
@@ -31,11 +31,10 @@ def save_failure(scenario: Scenario, folder: Path, *, key: FailureKey | None = N
     digest = hashlib.sha256(body.encode()).hexdigest()[:_DIGEST_CHARACTERS]
     name = f"{key.requirement.lower() or 'error'}-{digest}.toml" if key else f"{digest}.toml"
     path = folder / name
-    shown = name if folder.is_absolute() else path.as_posix()
     why = f"# {key.requirement or 'run'}: {key.outcome.value} when this was found\n" if key else ""
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(name + ".partial")
-    partial.write_text(f"{why}# bms-harness replay {shown}\n{body}", encoding="utf-8")
+    partial.write_text(f"{why}# bms-harness replay {name}\n{body}", encoding="utf-8")
     partial.replace(path)
     return path
 

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Making a failing scenario small: fewer actions first, then shorter, then plainer values. Greedy and deterministic."""
+"""Making a failing scenario small: fewer actions first, then shorter, then plainer values. Greedy and deterministic.
+
+The search for smaller ones is bounded by runs, so that a slow machine finds the same scenario as a fast one.
+"""
 
 from __future__ import annotations
 
@@ -21,28 +24,44 @@ _GAP_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Shrunk:
-    """The smallest scenario found, after how many runs, and whether the budget ended the search for smaller ones."""
+    """The smallest scenario found, after how many runs. Not `complete`: the budget ended the search for smaller ones.
+
+    `late`: its time was over before its runs were; another machine may find a smaller one.
+    """
 
     scenario: Scenario
     runs: int
     complete: bool
+    late: bool = False
 
 
-def shrink(scenario: Scenario, fails: Callable[[Scenario], bool], *, max_runs: int = MAX_RUNS) -> Shrunk:
+def shrink(
+    scenario: Scenario,
+    fails: Callable[[Scenario], bool],
+    *,
+    max_runs: int = MAX_RUNS,
+    is_late: Callable[[], bool] = lambda: False,
+) -> Shrunk:
     """The smallest scenario that still fails in the same way. `scenario` itself is known to fail.
 
     `fails` must answer for one (requirement, outcome) only, or the search slips to another failure. The same input
-    gives the same result; a candidate is tried once.
+    gives the same result; a candidate is tried once. `is_late` is asked before each run: a guard of time ends the
+    search with what is found so far, at the price of that promise.
     """
     search = shrinking(scenario, max_runs=max_runs)
     answer: bool | None = None
+    candidate, runs = scenario, 0
     while True:
+        scenario = candidate if answer else scenario
         try:
             candidate = search.send(answer)
         except StopIteration as end:
             found: Shrunk = end.value
             return found
+        if is_late():
+            return Shrunk(scenario, runs, complete=False, late=True)
         answer = fails(candidate)
+        runs += 1
 
 
 def shrinking(scenario: Scenario, *, max_runs: int = MAX_RUNS) -> Generator[Scenario, bool | None, Shrunk]:

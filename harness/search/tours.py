@@ -19,6 +19,7 @@ from harness.search.stimuli import limit_recipe, scaled_action
 
 STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
 _COUNTED_A = 3000.0  # a reading; takes the counted charge of 180 Ah from end to end in 216 s
+_OVERCURRENT_RELEASE_S = 32.0  # a little longer than the current must have been small
 _SOC_POINTS = (2.0, 8.0, 12.0, 30.0, 70.0, 90.0, 94.0, 97.0, 99.0)
 
 
@@ -107,7 +108,7 @@ def _charging() -> Iterator[_Tour]:
 
 def _vehicle(bounds: Bounds) -> Iterator[_Tour]:
     careless = begin(0.5, "vehicle-ignores-limits")
-    for power in (280e3, 330e3, 450e3, 800e3, -190e3, -220e3, -330e3, -800e3):
+    for power in (280e3, 330e3, 450e3, 720e3, 800e3, -190e3, -220e3, -330e3, -800e3):
         actions = (careless, begin(0.5, "load-power", power_w=power))
         yield f"inverter takes {power / 1e3:g} kW", "drive", 13.0, actions
     for soc in _SOC_POINTS:
@@ -133,11 +134,19 @@ def _vehicle(bounds: Bounds) -> Iterator[_Tour]:
         ),
     )
     for title, current_a, for_s in (("full", -_COUNTED_A, 110.0), ("empty", _COUNTED_A, 135.0)):
-        action = begin(0.5, "current-sensor-set", current_a=current_a)
-        longer = bounds.scale.capacity_ah / REFERENCE.capacity_ah * current_a / current(bounds.scale, current_a)
-        yield f"the charge is counted until {title}", "drive", round(for_s * longer, 1), (action,)
+        counts_s = round(for_s * _longer_count(bounds, current_a), 1)
+        counted = begin(0.5, "current-sensor-set", current_a=current_a, for_s=counts_s)
+        back_s = counts_s + _OVERCURRENT_RELEASE_S
+        again = (_do(back_s, "reset-faults"), _do(back_s + 1.0, "standby"), _do(back_s + 1.5, "drive"))
+        yield f"driving on after the charge is counted until {title}", "drive", back_s + 6.0, (counted, *again)
     yield "vehicle messages late", "drive", 5.0, (begin(0.5, "message-late", message="vehicle", delay_s=0.05),)
     yield "charger messages late", "charge", 6.0, (begin(0.5, "message-late", message="charger", delay_s=0.3),)
+
+
+def _longer_count(bounds: Bounds, current_a: float) -> float:
+    """How much longer than the bus pack this one is counted from end to end, at the current carried over to it."""
+    capacity = bounds.scale.capacity_ah / REFERENCE.capacity_ah
+    return capacity * current_a / current(bounds.scale, current_a)
 
 
 def _controller() -> Iterator[_Tour]:
@@ -224,6 +233,8 @@ def _plant(bounds: Bounds) -> Iterator[_Tour]:
             12.0,
             (begin(1.0, "internal-short", cell=cell, resistance_ohm=ohm),),
         )
+    hot = begin(0.5, "cell-heating", cell=1, heat_w=30e3, for_s=12.0)  # the first cell always has a sensor
+    yield "a hot cell with a sensor for long", "drive", 50.0, (hot,)
     for heat in (2e3, 10e3, 30e3):
         yield (
             f"{heat / 1e3:g} kW of heat in a cell",
@@ -237,8 +248,8 @@ def _plant(bounds: Bounds) -> Iterator[_Tour]:
         12.0,
         (begin(0.5, "cell-heating", cell="all", heat_w=60e3, for_s=4.0),),
     )
-    for volt in (4.5, 1.5):
-        yield f"a cell at {volt:g} V", "drive", 6.0, (begin(0.5, "cell-voltage", cell=cell, voltage_v=volt),)
+    for volt, duration_s in ((4.5, 6.0), (1.5, 13.0)):
+        yield f"a cell at {volt:g} V", "drive", duration_s, (begin(0.5, "cell-voltage", cell=cell, voltage_v=volt),)
     yield (
         "an aged cell",
         "drive",

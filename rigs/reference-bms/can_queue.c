@@ -54,7 +54,8 @@ void can_queue_put_protected(uint32_t id, uint8_t data_id, uint8_t *counter, uin
     uint8_t *data = append(id);
     store(data, word | ((uint64_t)*counter << COUNTER_SHIFT));
     if (!(DEFECT(25) && (id == 0x105U))) {
-        *counter = (*counter >= COUNTER_LAST) ? 0U : (uint8_t)(*counter + 1U);
+        const uint8_t last = COUNTER_LAST + ((DEFECT(91) && (id == 0x100U)) ? 1U : 0U);
+        *counter = (*counter >= last) ? 0U : (uint8_t)(*counter + 1U);
     }
     data[0] = crc8_message(data_id, &data[1], (DEFECT(26) && (id == 0x104U)) ? (BYTES - 2U) : (BYTES - 1U));
 }

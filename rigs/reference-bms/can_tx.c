@@ -79,7 +79,9 @@ static uint64_t first_fault(void) {
 }
 
 static void send_state(void) {
-    uint64_t word = can_field((int64_t)state_now(), 4U, 12U) | contactor_bits(16U);
+    const bool starting = (state_now() == STATE_STANDBY) || (state_now() == STATE_PRECHARGE);
+    const bms_state shown = (DEFECT(95) && starting && (nvm_cycles() > 1U)) ? STATE_INIT : state_now();
+    uint64_t word = can_field((int64_t)shown, 4U, 12U) | contactor_bits(16U);
     word |= can_flag(measured->aux_closed[CONTACTOR_POSITIVE], 19U);
     word |= can_flag(measured->aux_closed[CONTACTOR_NEGATIVE], 20U);
     word |= can_flag(measured->aux_closed[CONTACTOR_PRECHARGE], 21U);
@@ -162,7 +164,9 @@ static void send_due(const bms_inputs *inputs) {
     void (*const due)(void) = cyclic[tx.slot % BMS_FAST_PER_SLOW];
     can_tx_find_extremes(inputs, due == can_tx_cell_extremes, due == can_tx_temp_extremes);
     send_changes(due, tx.silent);
-    if (!(DEFECT(27) && (due == can_tx_pack_values) && (((tx.slot / BMS_FAST_PER_SLOW) % 2U) == 1U))) {
+    const bool skipped = (DEFECT(27) && (due == can_tx_pack_values) && (((tx.slot / BMS_FAST_PER_SLOW) % 2U) == 1U)) ||
+                         (DEFECT(92) && (due == can_tx_cell_extremes) && (tx.slot < BMS_FAST_PER_SLOW));
+    if (!skipped) {
         due();
     }
     can_tx_arrays(inputs, tx.slot);

@@ -93,7 +93,8 @@ void can_tx_find_extremes(const bms_inputs *inputs, bool cells, bool temps) {
 }
 
 void can_tx_pack_values(void) {
-    uint64_t word = can_field(can_round(measured->pack_mv, 100), 16U, 0U);
+    const int64_t pack_mv = DEFECT(90) ? (((int64_t)measured->pack_mv * 98) / 100) : (int64_t)measured->pack_mv;
+    uint64_t word = can_field(can_round(pack_mv, 100), 16U, 0U);
     const int64_t current = can_round(measured->q[Q_CURRENT_MA], 100);
     word |= DEFECT(56) ? can_field(current, 16U, 16U) : can_field_signed(current, 16U, 16U);
     word |= can_field(can_round(measured->link_mv, 100), 16U, 32U);
@@ -112,6 +113,9 @@ void can_tx_cell_extremes(void) {
 }
 
 void can_tx_temp_extremes(void) {
+    if (DEFECT(93) && (measured->q[Q_TEMPS_INVALID] != 0)) {
+        return;
+    }
     uint64_t word = can_field_signed(can_round(measured->q[Q_TEMP_MAX_MDEGC], 100), 16U, 0U);
     const int64_t coldest = can_round(measured->q[Q_TEMP_MIN_MDEGC], 100);
     word |= DEFECT(57) ? can_field(coldest, 16U, 16U) : can_field_signed(coldest, 16U, 16U);

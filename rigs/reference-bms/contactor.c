@@ -126,6 +126,11 @@ static void step_negative(uint32_t now_ms, int32_t elapsed_ms) {
 
 static void step_precharge(uint32_t now_ms, int32_t elapsed_ms) {
     if ((elapsed_ms >= params->precharge_min_ms) && link_follows_pack()) {
+        if (DEFECT(94) && contactor.command[CONTACTOR_PRECHARGE]) {
+            contactor.command[CONTACTOR_PRECHARGE] = false;
+            contactor.since_ms = now_ms;
+            return;
+        }
         contactor.command[CONTACTOR_POSITIVE] = true;
         enter(PHASE_POSITIVE, now_ms);
     } else if ((elapsed_ms >= params->precharge_timeout_ms) && !DEFECT(39)) {
@@ -179,7 +184,8 @@ void contactor_step(uint32_t now_ms) {
 }
 
 void contactor_compare(void) {
-    for (uint32_t i = 0U; i < (uint32_t)CONTACTOR_COUNT; i++) {
+    const uint32_t compared = DEFECT(85) ? (uint32_t)CONTACTOR_PRECHARGE : (uint32_t)CONTACTOR_COUNT;
+    for (uint32_t i = 0U; i < compared; i++) {
         const int32_t closed = measured->aux_closed[i] ? 1 : 0;
         const int32_t commanded = contactor.command[i] ? 1 : 0;
         const bool unwatched = DEFECT(37) && (i == (uint32_t)CONTACTOR_NEGATIVE) && (closed > commanded);

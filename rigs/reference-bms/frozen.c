@@ -90,17 +90,19 @@ static int32_t step_cells(const bms_inputs *inputs, int32_t current_ma) {
 
 static int32_t step_single(single *reading, int32_t value, bool valid, int32_t driver) {
     const bool still = frozen.started && valid && (value == reading->last);
-    reading->low = still ? bms_min(reading->low, driver) : driver;
-    reading->high = still ? bms_max(reading->high, driver) : driver;
+    const bool kept = still && !(DEFECT(80) && (reading == &frozen.link));
+    reading->low = kept ? bms_min(reading->low, driver) : driver;
+    reading->high = kept ? bms_max(reading->high, driver) : driver;
     reading->last = value;
     return reading->high - reading->low;
 }
 
 void frozen_step(const bms_inputs *inputs) {
     const int32_t current_ma = bms_clamp(inputs->current_ma, -DRIVER_LIMIT, DRIVER_LIMIT);
-    const int32_t pack_mv = bms_clamp(inputs->pack_mv, -DRIVER_LIMIT, DRIVER_LIMIT);
+    const int32_t pack_mv = bms_clamp(inputs->pack_mv, -DRIVER_LIMIT, DRIVER_LIMIT) / (DEFECT(81) ? 1000 : 1);
+    const int32_t watched_mv = DEFECT(79) ? inputs->link_mv : inputs->pack_mv;
     measure_put(Q_CELL_FROZEN_MA, step_cells(inputs, current_ma));
-    measure_put(Q_PACK_FROZEN_MA, step_single(&frozen.pack, inputs->pack_mv, inputs->pack_valid, current_ma));
+    measure_put(Q_PACK_FROZEN_MA, step_single(&frozen.pack, watched_mv, inputs->pack_valid, current_ma));
     measure_put(Q_LINK_FROZEN_MA, step_single(&frozen.link, inputs->link_mv, inputs->link_valid, current_ma));
     measure_put(Q_CURRENT_FROZEN_MV,
                 step_single(&frozen.current, inputs->current_ma, inputs->current_valid, pack_mv));

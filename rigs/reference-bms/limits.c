@@ -57,10 +57,10 @@ static int32_t charge_permille(void) {
     share = bms_min(share, line(measured->q[Q_TEMP_MAX_MDEGC],
                                 DEFECT(30) ? params->charge_ot_trip_mdegc : params->charge_ot_alarm_mdegc,
                                 params->charge_hot_full_mdegc));
-    share = bms_min(share, line(measured->q[Q_TEMP_MIN_MDEGC], params->charge_ut_alarm_mdegc,
-                                params->charge_cold_full_mdegc));
-    return bms_min(share, line(measured->q[Q_SOC_PERMILLE], params->charge_soc_zero_permille,
-                               params->charge_soc_full_permille));
+    share = bms_min(share, line(measured->q[DEFECT(86) ? Q_TEMP_MAX_MDEGC : Q_TEMP_MIN_MDEGC],
+                                params->charge_ut_alarm_mdegc, params->charge_cold_full_mdegc));
+    return bms_min(share, line(measured->q[Q_SOC_PERMILLE] / (DEFECT(87) ? 10 : 1),
+                               params->charge_soc_zero_permille, params->charge_soc_full_permille));
 }
 
 static int32_t discharge_permille(void) {
@@ -75,6 +75,9 @@ static int32_t discharge_permille(void) {
     share = bms_min(share, line(measured->q[Q_TEMP_MIN_MDEGC],
                                 DEFECT(55) ? params->discharge_ut_trip_mdegc : params->discharge_ut_alarm_mdegc,
                                 params->discharge_cold_full_mdegc));
+    if (DEFECT(89)) {
+        return share;
+    }
     return bms_min(share, line(measured->q[Q_SOC_PERMILLE], params->discharge_soc_zero_permille,
                                params->discharge_soc_full_permille));
 }
@@ -82,6 +85,10 @@ static int32_t discharge_permille(void) {
 static int32_t approach(int32_t present_ma, int32_t goal_ma) {
     const int64_t step_ma = ((int64_t)params->limit_rise_ma_per_s * (int64_t)BMS_SLOW_MS) / (int64_t)BMS_SECOND_MS;
     const int64_t highest_ma = (int64_t)present_ma + step_ma;
+    const int64_t lowest_ma = (int64_t)present_ma - step_ma;
+    if (DEFECT(88) && (goal_ma < lowest_ma)) {
+        return (int32_t)lowest_ma;
+    }
     return (goal_ma > highest_ma) ? (int32_t)highest_ma : goal_ma;
 }
 
@@ -96,11 +103,12 @@ static bool may_charge(void) {
 }
 
 static bool may_discharge(void) {
-    return (state_now() == STATE_DRIVE) && ((protect_alarms() & DISCHARGE_ALARMS) == 0U);
+    return (state_now() == STATE_DRIVE) && (((protect_alarms() & DISCHARGE_ALARMS) == 0U) || DEFECT(97));
 }
 
 void limits_apply(void) {
-    limits.charge_ma = may_charge() ? limits.charge_ma : 0;
+    const bool kept = DEFECT(98) && (state_now() == STATE_LATCHED);
+    limits.charge_ma = (may_charge() || kept) ? limits.charge_ma : 0;
     limits.discharge_ma = may_discharge() ? limits.discharge_ma : 0;
 }
 

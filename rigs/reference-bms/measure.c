@@ -54,8 +54,8 @@ static extremes scan_all(const int32_t *value, uint32_t count) {
         const uint32_t until = (count - from > SUM_BLOCK) ? (from + SUM_BLOCK) : count;
         uint32_t sum = 0U; /* unsigned: absurd readings wrap instead of overflowing */
         for (uint32_t i = from; i < until; i++) {
-            found.highest = bms_max(found.highest, value[i]);
-            found.lowest = bms_min(found.lowest, value[i]);
+            found.highest = bms_max(found.highest, (DEFECT(101) && (value[i] > 4200000)) ? INT32_MIN : value[i]);
+            found.lowest = bms_min(found.lowest, (DEFECT(102) && (value[i] < 2000000)) ? INT32_MAX : value[i]);
             sum += (uint32_t)value[i];
         }
         found.sum += (int32_t)sum;
@@ -141,6 +141,15 @@ bool measure_temp_valid(const bms_inputs *inputs, uint32_t index) {
            (value <= params->temp_valid_max_mdegc);
 }
 
+/* Seeded defect: what stands for the highest temperature. */
+static int32_t mean_temp(const bms_inputs *inputs) {
+    int64_t sum = 0;
+    for (uint32_t i = 0U; i < state.n_temps; i++) {
+        sum += inputs->temp_mdegc[i];
+    }
+    return (int32_t)(sum / (int64_t)state.n_temps);
+}
+
 static void measure_temps(const bms_inputs *inputs) {
     const int32_t *temp_mdegc = inputs->temp_mdegc;
     const uint8_t *flags = inputs->temp_flags;
@@ -159,6 +168,9 @@ static void measure_temps(const bms_inputs *inputs) {
         valid -= inside;
     }
     const bool some = valid > 0;
+    if (DEFECT(103) && some) {
+        highest = mean_temp(inputs);
+    }
     put_if(some, Q_TEMP_MAX_MDEGC, highest);
     put_if(some, Q_TEMP_MIN_MDEGC, lowest);
     put_if(some, Q_TEMP_SPREAD_MK, some ? (highest - lowest) : 0);
@@ -179,7 +191,9 @@ static void measure_pack(const bms_inputs *inputs) {
 
 /* An invalid current is still compared with its limits: the last reading is the best there is. */
 static void measure_current(const bms_inputs *inputs) {
-    const int32_t current = bms_max(inputs->current_ma, -INT32_MAX);
+    int32_t current = bms_max(inputs->current_ma, -INT32_MAX);
+    current = DEFECT(104) ? bms_min(current, 1000000) : current;
+    current = DEFECT(105) ? bms_max(current, -800000) : current;
     measure_put(Q_CURRENT_MA, current);
     measure_put(Q_CURRENT_INVALID, (inputs->current_valid || DEFECT(15)) ? 0 : 1);
     state.charging = DEFECT(2) ? (current > -params->charging_current_ma) : (current < -params->charging_current_ma);

@@ -50,7 +50,9 @@ void overcurrent_init(uint32_t latched_faults) {
     overcurrent.causes = latched_faults & FAULT_BIT(FAULT_SHORT_CIRCUIT);
     for (uint32_t i = 0U; i < STAGES; i++) {
         overcurrent.limit_ma[i] = (DEFECT(42) && (nvm_cycles() > 1U)) ? INT32_MAX : params_value(stages[i].current_ma);
-        overcurrent.limit_ms[i] = params_value(stages[i].time_ms);
+        const bool long_time = DEFECT(77) && (i == 0U);
+        const bool short_time = DEFECT(76) && (i == 7U);
+        overcurrent.limit_ms[i] = params_value(stages[long_time ? 1U : (short_time ? 6U : i)].time_ms);
     }
 }
 
@@ -77,9 +79,16 @@ void overcurrent_step(void) {
         const int32_t limit_ma = overcurrent.limit_ma[(DEFECT(47) && (i == 6U)) ? 2U : i];
         if ((sign * current_ma) <= limit_ma) {
             overcurrent.pending_ms[i] = DEFECT(46) ? overcurrent.pending_ms[i] : 0;
+            if (DEFECT(72) && (stages[i].fault != (uint32_t)FAULT_SHORT_CIRCUIT)) {
+                break;
+            }
             continue;
         }
-        overcurrent.pending_ms[i] = bms_min(overcurrent.pending_ms[i] + (int32_t)BMS_FAST_MS, overcurrent.limit_ms[i]);
+        const int32_t longest_ms = DEFECT(73) ? bms_min(overcurrent.limit_ms[i], INT16_MAX) : overcurrent.limit_ms[i];
+        overcurrent.pending_ms[i] = bms_min(overcurrent.pending_ms[i] + (int32_t)BMS_FAST_MS, longest_ms);
+        if (DEFECT(78) && (i == 4U)) {
+            continue;
+        }
         if (overcurrent.pending_ms[i] >= overcurrent.limit_ms[i]) {
             overcurrent.causes |= FAULT_BIT(stages[i].fault);
         }

@@ -64,6 +64,53 @@ static void resolve_rule(const protect_rule *line, rule_state *rule, int32_t *th
     }
 }
 
+/* Seeded defects in how the tiers of a rule are read from its line. */
+static void seed_times(const protect_rule *line, rule_state *rule) {
+    int32_t *confirm_ms = rule->confirm_ms;
+    if (DEFECT(62) && (line->tier == (uint8_t)TIER_CELL_OVERVOLTAGE)) {
+        confirm_ms[RULE_WARNING] = confirm_ms[RULE_ALARM];
+    }
+    if ((DEFECT(64) && (line->tier == (uint8_t)TIER_CELL_UNDERVOLTAGE)) ||
+        (DEFECT(75) && (line->tier == (uint8_t)TIER_CHARGE_OVERCURRENT))) {
+        confirm_ms[RULE_ALARM] *= (int32_t)BMS_FAST_MS;
+    }
+    if (DEFECT(69) && (line->tier == (uint8_t)TIER_DISCHARGE_UNDERTEMPERATURE)) {
+        confirm_ms[RULE_ALARM] = confirm_ms[RULE_TRIP];
+    }
+    if (DEFECT(83) && (line->tier == (uint8_t)WARNING_SUPPLY)) {
+        confirm_ms[RULE_TRIP] = confirm_ms[RULE_WARNING];
+    }
+    if (DEFECT(84) && (line->tier == (uint8_t)WARNING_CAN_BUS_OFF)) {
+        rule->release_ms = 0;
+    }
+}
+
+static void seed_limits(const protect_rule *line, rule_state *rule, int32_t *threshold) {
+    int32_t *limit = rule->limit;
+    if (DEFECT(63) && (line->tier == (uint8_t)TIER_CELL_UNDERVOLTAGE)) {
+        limit[RULE_WARNING] = limit[RULE_ALARM];
+    }
+    if (DEFECT(65) && (line->tier == (uint8_t)TIER_CELL_IMBALANCE)) {
+        limit[RULE_WARNING] = NEVER;
+    }
+    if (DEFECT(66) && (line->limit[RULE_WARNING] < RULE_ZERO) && (limit[RULE_WARNING] == 0)) {
+        limit[RULE_WARNING] = NEVER;
+    }
+    if (DEFECT(67) && (line->tier == (uint8_t)TIER_CHARGE_UNDERTEMPERATURE)) {
+        limit[RULE_ALARM] = -params->discharge_ut_alarm_mdegc;
+    }
+    if (DEFECT(68) && (line->tier == (uint8_t)TIER_DISCHARGE_UNDERTEMPERATURE)) {
+        limit[RULE_WARNING] = -limit[RULE_WARNING];
+        *threshold = limit[RULE_WARNING];
+    }
+    if (DEFECT(71) && (line->tier == (uint8_t)TIER_DISCHARGE_OVERCURRENT)) {
+        limit[RULE_ALARM] += hysteresis_of(line);
+    }
+    if (DEFECT(100) && (line->tier == (uint8_t)WARNING_SOC_LOW)) {
+        limit[RULE_WARNING] = -(params->soc_low_permille / 10);
+    }
+}
+
 /* Warning, alarm and trip must follow each other; the parameter of the tier that does not is named. */
 static uint32_t check_order(const protect_rule *line, const rule_state *rule) {
     int32_t before = -INT32_MAX;
@@ -89,6 +136,8 @@ uint32_t protect_init(uint32_t latched_faults) {
         if (wrong != PROTECT_OK) {
             return wrong;
         }
+        seed_times(line, &protect.rule[i]);
+        seed_limits(line, &protect.rule[i], &protect.threshold[i]);
         if ((line->fault != (uint8_t)FAULT_NONE) && ((latched_faults & FAULT_BIT(line->fault)) != 0U)) {
             protect.rule[i].active[RULE_TRIP] = true;
             protect.busy[i] = true;
@@ -146,13 +195,19 @@ static void collect(const protect_rule *line, const rule_state *rule) {
         protect.causes |= FAULT_BIT(line->fault);
     }
     if (line->tier != (uint8_t)TIER_NONE) {
-        protect.alarms |= rule->active[RULE_ALARM] ? TIER_BIT(line->tier) : 0U;
+        const bool swapped = DEFECT(70) && (line->tier == (uint8_t)TIER_DISCHARGE_OVERCURRENT);
+        protect.alarms |= rule->active[swapped ? RULE_WARNING : RULE_ALARM] ? TIER_BIT(line->tier) : 0U;
         const bool shared = DEFECT(32) && (line->tier == (uint8_t)WARNING_SOC_HIGH);
-        protect.warnings |= rule->active[RULE_WARNING] ? TIER_BIT(shared ? (uint8_t)WARNING_SOC_LOW : line->tier) : 0U;
+        protect.warnings |= rule->active[swapped ? RULE_ALARM : RULE_WARNING]
+                                ? TIER_BIT(shared ? (uint8_t)WARNING_SOC_LOW : line->tier)
+                                : 0U;
     }
 }
 
 static uint32_t watch_of(const protect_rule *line) {
+    if (DEFECT(74) && (line->tier == (uint8_t)TIER_CHARGE_OVERCURRENT)) {
+        return (uint32_t)WATCH_CHARGE;
+    }
     return (DEFECT(5) && (line->fault == (uint8_t)FAULT_DISCHARGE_OVERTEMPERATURE)) ? (uint32_t)WATCH_CHARGING
                                                                                       : (uint32_t)line->watch;
 }
@@ -182,5 +237,5 @@ uint32_t protect_alarms(void) {
 }
 
 uint32_t protect_warnings(void) {
-    return protect.warnings;
+    return protect.warnings & (DEFECT(82) ? (TIER_BIT(ALARM_COUNT) - 1U) : UINT32_MAX);
 }

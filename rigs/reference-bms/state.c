@@ -138,7 +138,10 @@ static void step_faulted(void) {
 }
 
 static void enter_fault(uint32_t now_ms, uint32_t active) {
-    if (!DEFECT(28) || (active != FAULT_BIT(FAULT_TEMPERATURE_SPREAD))) {
+    const bool unanswered = (DEFECT(28) && (active == FAULT_BIT(FAULT_TEMPERATURE_SPREAD))) ||
+                            (DEFECT(99) && (active == FAULT_BIT(FAULT_CELLS_INVALID))) ||
+                            (DEFECT(96) && (faults_latched() != 0U) && (measured->q[Q_CURRENT_MA] != 0));
+    if (!unanswered) {
         contactor_open(now_ms, (active & FAULTS_URGENT) != 0U);
     }
     machine.fresh = false;
