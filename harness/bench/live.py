@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rig that runs in real time, virtual or on a bench, with faults and requests put in by hand while it runs.
 
-with VirtualRealtime(rig, clock, start="drive") as live:
-live.inject(begin(0.0, "cell-voltage", cell=17, voltage_v=3.8))
-while wanted:
-live.step()
-show(live.row(), live.frames())
+    with VirtualRealtime(rig, clock, start="drive") as live:
+        live.inject(begin(0.0, "cell-voltage", cell=17, voltage_v=3.8))
+        while wanted:
+            live.step()
+            show(live.row(), live.frames())
 """
 
 from __future__ import annotations

@@ -69,7 +69,9 @@ class ServedController:
     manager. Raises BenchError when the adapter is lost, FirmwareError when the firmware fails.
     """
 
-    def __init__(self, rig: Rig, port: CanPort, devices: Devices | None, clock: Clock, *, defect: int = 0) -> None:
+    def __init__(
+        self, rig: Rig, port: CanPort, devices: Devices | None, clock: Clock, *, defect: int = 0
+    ) -> None:
         raise NotImplementedError
 
     def __enter__(self) -> Self:
