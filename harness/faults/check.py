@@ -13,6 +13,7 @@ from harness.faults import frames
 from harness.faults.catalogue import shapes_of, timing_of
 from harness.faults.frames import BusMessage
 from harness.faults.model import TIMING, Effect, FaultKind, Parameter
+from harness.faults.scale import REFERENCE, Scale
 
 Value = float | int | str
 Shape = Literal["step", "ramp", "intermittent", "noise"]
@@ -28,7 +29,7 @@ class Bounds:
     the DUT may send.
 
     `module_cells` is how many cells one measuring module has; it bounds nothing but tells where modules meet.
-    `features` are the things not every rig has (`FaultKind.needs`).
+    `features` are the things not every rig has (`FaultKind.needs`). `scale` is what the pack is made for.
     """
 
     n_cells: int
@@ -37,6 +38,7 @@ class Bounds:
     dut_messages: tuple[BusMessage, ...] = ()
     module_cells: int = 12
     features: frozenset[str] = frozenset()
+    scale: Scale = REFERENCE
 
     def offers(self, kind: FaultKind) -> bool:
         """Whether this rig has what a kind of fault needs."""

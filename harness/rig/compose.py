@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from harness.canbus.product import Location, RestbusMessage
 from harness.faults.check import Bounds
+from harness.faults.scale import REFERENCE, Scale
 from harness.kernel.config import (
     BusConfig,
     EnvironmentConfig,
@@ -21,6 +22,7 @@ from harness.kernel.config import (
     PackConfig,
     Value,
 )
+from harness.requirements.model import Trip
 from harness.rig.bus import dut_messages, restbus_messages
 from harness.rig.protection import protection
 
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 MAX_EVENTS = 256
 MAX_FAULTS = 128
+_ENDLESS = 1.05  # the lowest over-current limit of a pack over what it may carry without end
 _SPREAD_LIMIT = 3.0  # standard deviations; beyond, a cell would not leave the factory
 _NODES = {"vehicle": Node.VEHICLE, "charger": Node.CHARGER, "tester": Node.TESTER}
 
@@ -42,7 +45,30 @@ def bounds_of(rig: Rig) -> Bounds:
         messages=restbus_messages(rig.profile),
         dut_messages=dut_messages(rig.profile),
         module_cells=file.cells.module,
+        scale=scale_of(rig),
         features=frozenset({"line"} if rig.load_profile.line_v is not None else ()),
+    )
+
+
+def scale_of(rig: Rig) -> Scale:
+    """What the pack is made for: the window between the trips of its requirements, their lowest over-current limits,
+    and nominal voltage, capacity and heat capacity from the cell. Where no requirement says it, as the bus pack.
+    """
+    opening = [item for item in rig.requirements if isinstance(item, Trip) and item.safe_state == "contactors_open"]
+    high = [trip.above for trip in opening if trip.quantity == "cell_voltage_max_v" and trip.above is not None]
+    low = [trip.below for trip in opening if trip.quantity == "cell_voltage_min_v" and trip.below is not None]
+    out = [trip.above for trip in opening if trip.quantity == "pack_current_a" and trip.above is not None]
+    into = [-trip.below for trip in opening if trip.quantity == "pack_current_a" and trip.below is not None]
+    cells = rig.file.cells
+    middle_v = float(np.interp(0.5, rig.cell.open_circuit.soc, rig.cell.open_circuit.voltage_v))
+    return Scale(
+        cell_low_v=max(low, default=REFERENCE.cell_low_v),
+        cell_high_v=min(high, default=REFERENCE.cell_high_v),
+        pack_v=round(middle_v * cells.series, 1),
+        discharge_a=min(out, default=_ENDLESS * REFERENCE.discharge_a) / _ENDLESS,
+        charge_a=min(into, default=_ENDLESS * REFERENCE.charge_a) / _ENDLESS,
+        capacity_ah=rig.cell.capacity_ah * cells.parallel,
+        heat_j_per_k=round(rig.cell.heat_capacity_j_per_k * cells.parallel, 1),
     )
 
 

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 from harness.faults.catalogue import CATALOGUE, kind_named, shapes_of
 from harness.faults.check import Bounds, Value
+from harness.faults.scale import scaled
 from harness.requirements.model import Goal, Requirement, Trip
 from harness.scenario import Action, Command, CommandAction, FaultAction, Scenario, Start, begin
 from harness.search.places import places
@@ -99,7 +100,7 @@ def space(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> S
         limits.append(tuple(move for move in moves if _survivable(move, goals)))
     kinds: list[tuple[Move, ...]] = []
     for kind in filter(bounds.offers, CATALOGUE):
-        samples = [_expand(sample, bounds) for sample in samples_of(kind)]
+        samples = [_expand(scaled(bounds.scale, kind.kind, sample), bounds) for sample in samples_of(kind)]
         moves = [_move(kind.kind, sample, _PLAIN_DURATIONS) for group in samples for sample in group]
         kinds.append(tuple(move for move in moves if _survivable(move, goals) and _sends(move, bounds)))
     commands = [tuple(Move(name, keys, command=True) for name, keys in group) for group in _COMMANDS]

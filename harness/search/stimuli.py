@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.faults.catalogue import kind_named
 from harness.faults.check import Bounds, Value
+from harness.faults.scale import cell_voltage, scaled, scaled_distance
 from harness.requirements.model import Condition, Trip
 from harness.scenario import Action, CommandAction, FaultAction, Start, begin
 
@@ -261,15 +262,26 @@ def outward(trip: Trip) -> float:
 
 
 def _fit(recipe: Recipe, trip: Trip, trips: Sequence[Trip], bounds: Bounds) -> Recipe:
-    fixed = {name: _place(name, value, bounds) for name, value in recipe.fixed.items()}
+    scale = bounds.scale
+    placed = {name: _place(name, value, bounds) for name, value in recipe.fixed.items()}
+    fixed = scaled(scale, recipe.fault, placed)
     if trip.quantity.startswith("aux_"):
         fixed["state"] = "closed" if trip.above is not None else "open"
     lag_s = limit_of(trip) if trip.quantity in _AGES else recipe.lag_s
     start, prepare = _state_for(recipe, trip)
     if trip.quantity == "aux_precharge" and trip.below is not None:
         start, prepare, lag_s = "standby", _slow_precharge(), 0.2  # commanded closed only while precharging
-    far = min(recipe.far, _room(trip, trips))
-    return replace(recipe, fixed=fixed, lag_s=lag_s, start=start, prepare=prepare, far=far)
+    prepare = tuple(scaled_action(action, bounds) for action in prepare)
+    far = min(scaled_distance(scale, recipe.fault, recipe.parameter, recipe.far), _room(trip, trips))
+    offset = cell_voltage(scale, recipe.offset) if recipe.offset == LEVEL_CELL_V else recipe.offset
+    return replace(recipe, fixed=fixed, lag_s=lag_s, start=start, prepare=prepare, far=far, offset=offset)
+
+
+def scaled_action(action: Action, bounds: Bounds) -> Action:
+    """An action written for the bus pack, as it is for the pack of these bounds."""
+    if isinstance(action, CommandAction):
+        return action
+    return begin(action.at_s, action.fault, **scaled(bounds.scale, action.fault, action.parameters))
 
 
 def _place(name: str, value: Value, bounds: Bounds) -> Value:

@@ -12,9 +12,10 @@ from itertools import pairwise
 from typing import Any
 
 from harness.faults.check import Bounds
+from harness.faults.scale import REFERENCE, current
 from harness.requirements.model import CurvePoint, Limit, Requirement
 from harness.scenario import Action, Command, CommandAction, Scenario, Start, begin
-from harness.search.stimuli import limit_recipe
+from harness.search.stimuli import limit_recipe, scaled_action
 
 STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
 _COUNTED_A = 3000.0  # a reading; takes the counted charge of 180 Ah from end to end in 216 s
@@ -24,21 +25,24 @@ _SOC_POINTS = (2.0, 8.0, 12.0, 30.0, 70.0, 90.0, 94.0, 97.0, 99.0)
 
 def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> list[Scenario]:
     """The tours of a rig; a curve of every limit requirement among them."""
-    parts = (
+    written = (
         _operation(),
         _contactors(),
         _charging(),
-        _vehicle(),
+        _vehicle(bounds),
         _controller(),
         _sequels(),
         _bus(),
         _plant(bounds),
-        _curves(requirements),
     )
-    return [
-        Scenario(rig=rig, title=title, start=start, duration_s=duration_s, action=tuple(actions))
-        for part in parts
+    scaled = [
+        (title, start, duration_s, tuple(scaled_action(action, bounds) for action in actions))
+        for part in written
         for title, start, duration_s, actions in part
+    ]
+    return [
+        Scenario(rig=rig, title=title, start=start, duration_s=duration_s, action=actions)
+        for title, start, duration_s, actions in (*scaled, *_curves(requirements))
     ]
 
 
@@ -102,7 +106,7 @@ def _charging() -> Iterator[_Tour]:
     yield "charger does not stop", "charge", 6.0, (begin(0.5, "charger-ignores-limits"), _do(1.0, "standby"))
 
 
-def _vehicle() -> Iterator[_Tour]:
+def _vehicle(bounds: Bounds) -> Iterator[_Tour]:
     careless = begin(0.5, "vehicle-ignores-limits")
     for power in (280e3, 330e3, 450e3, 720e3, 800e3, -190e3, -220e3, -330e3, -800e3):
         actions = (careless, begin(0.5, "load-power", power_w=power))
@@ -130,12 +134,19 @@ def _vehicle() -> Iterator[_Tour]:
         ),
     )
     for title, current_a, for_s in (("full", -_COUNTED_A, 110.0), ("empty", _COUNTED_A, 135.0)):
-        counted = begin(0.5, "current-sensor-set", current_a=current_a, for_s=for_s)
-        back_s = for_s + _OVERCURRENT_RELEASE_S
+        counts_s = round(for_s * _longer_count(bounds, current_a), 1)
+        counted = begin(0.5, "current-sensor-set", current_a=current_a, for_s=counts_s)
+        back_s = counts_s + _OVERCURRENT_RELEASE_S
         again = (_do(back_s, "reset-faults"), _do(back_s + 1.0, "standby"), _do(back_s + 1.5, "drive"))
         yield f"driving on after the charge is counted until {title}", "drive", back_s + 6.0, (counted, *again)
     yield "vehicle messages late", "drive", 5.0, (begin(0.5, "message-late", message="vehicle", delay_s=0.05),)
     yield "charger messages late", "charge", 6.0, (begin(0.5, "message-late", message="charger", delay_s=0.3),)
+
+
+def _longer_count(bounds: Bounds, current_a: float) -> float:
+    """How much longer than the bus pack this one is counted from end to end, at the current carried over to it."""
+    capacity = bounds.scale.capacity_ah / REFERENCE.capacity_ah
+    return capacity * current_a / current(bounds.scale, current_a)
 
 
 def _controller() -> Iterator[_Tour]:
