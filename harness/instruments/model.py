@@ -165,8 +165,12 @@ class Instrument(Protocol):
         """Known safe values on all channels, then outputs on."""
         ...
 
+    def check(self, inputs: Inputs) -> None:
+        """BenchError when one of the values it is to give is NaN, outside the envelope, or beyond what it can give."""
+        ...
+
     def apply(self, inputs: Inputs) -> None:
-        """Send what differs from what was sent last by more than its resolution. Does not wait for an answer."""
+        """Check, then send what differs from what was sent by more than its resolution. Waits for no answer."""
         ...
 
     def acknowledge(self) -> None:
@@ -177,8 +181,20 @@ class Instrument(Protocol):
         """Readings that have arrived since the last call; asks for the next. Never waits."""
         ...
 
+    def busy(self) -> bool:
+        """Whether something given to `apply` has not left for the instrument yet."""
+        ...
+
+    def fileno(self) -> int:
+        """The descriptor of its port for the guardian; -1 when it has none."""
+        ...
+
     def safe_lines(self) -> Sequence[str]:
         """The lines that put it into its safe state; what the guardian sends. They need no answer."""
+        ...
+
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """Queries and the answers that say off, for the guardian; none when it cannot be asked."""
         ...
 
     def safe(self) -> None:

@@ -80,6 +80,10 @@ class BloomyAbs(ScpiInstrument):
         every = [self._prefix(ALL_UNITS) + line + "\r" for line in off] if self._addressed else []
         return (*every, *(self._line(unit, line) for unit in range(self._units) for line in off))
 
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """The cells of every unit; how 0 V of an analogue output is written is not documented."""
+        return [(self._line(unit, "OUTP? (@1:8)"), ",".join("0" * PER_UNIT)) for unit in range(self._units)]
+
     def is_off(self) -> bool:
         """Every cell of every unit reads back as disabled, every analogue output as 0 V."""
         return not any(

@@ -62,12 +62,16 @@ class CanCells:
         if self._wanted is not None:
             self._send_changes(self._wanted)
 
-    def apply(self, inputs: Inputs) -> None:
-        """Check, then send the frames that changed."""
+    def check(self, inputs: Inputs) -> None:
+        """BenchError when a value is NaN, outside the envelope, or does not fit its 16 bits."""
         for name in self.settings.channels:
             if name in ANALOG:
                 refuse(self.settings.name, self._envelope, name, values_of(inputs, name))
         self._frames(inputs)
+
+    def apply(self, inputs: Inputs) -> None:
+        """Check, then send the frames that changed."""
+        self.check(inputs)
         self._wanted = inputs
         if self._armed:
             self._send_changes(inputs)
@@ -86,6 +90,14 @@ class CanCells:
     def safe_lines(self) -> Sequence[str]:
         """None: there is no port to write them to."""
         return ()
+
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """None."""
+        return ()
+
+    def busy(self) -> bool:
+        """Never: frames are with the adapter."""
+        return False
 
     def safe(self) -> None:
         """Disable frame."""
@@ -147,16 +159,13 @@ class CanCells:
         return float(value)
 
     def _check_settings(self) -> None:
+        given = self.settings.channels
         needed = {"enable_id", "enable_hex", "disable_hex"}
-        needed |= {"cell_id"} if "cell_voltage_v" in self.settings.channels else set()
-        needed |= {"temp_id"} if "cell_temp_degc" in self.settings.channels else set()
+        needed |= {"cell_id"} if "cell_voltage_v" in given else set()
+        needed |= {"temp_id"} if "cell_temp_degc" in given else set()
         missing = needed - set(self.settings.options)
-        wrong = set(self.settings.channels) - {*GIVES, *GIVES.values()}
-        wrong |= {
-            line
-            for value, line in GIVES.items()
-            if line in self.settings.channels and value not in self.settings.channels
-        }
+        wrong = set(given) - {*GIVES, *GIVES.values()}
+        wrong |= {line for value, line in GIVES.items() if line in given and value not in given}
         if missing or wrong or not 1 <= self._per_frame <= MOST_PER_FRAME or self._order not in {"little", "big"}:
             raise UsageError(
                 f"{self.settings.name}: cells over CAN: options missing: {', '.join(sorted(missing)) or 'none'};"

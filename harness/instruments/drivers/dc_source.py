@@ -44,6 +44,7 @@ class DcSource(ScpiInstrument):
     volt_head = "VOLT"
     current_head = "CURR"
     output_head = "OUTP"
+    off_answer = "0"
 
     def __init__(self, settings: InstrumentSettings, transport: Transport, envelope: Envelope) -> None:
         super().__init__(settings, transport, envelope)
@@ -60,6 +61,10 @@ class DcSource(ScpiInstrument):
     def safe_lines(self) -> Sequence[str]:
         """Output off."""
         return (f"{self.output_head} OFF",)
+
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """The output."""
+        return ((f"{self.output_head}?", self.off_answer),)
 
     def is_off(self) -> bool:
         """The output reads back as off."""
@@ -113,3 +118,4 @@ class TdkGenesys(DcSource):
     volt_head = "SOUR:VOLT"
     current_head = "SOUR:CURR"
     output_head = "OUTP:STAT"
+    off_answer = "OFF"

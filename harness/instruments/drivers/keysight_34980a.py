@@ -68,14 +68,19 @@ class Keysight34980a(ScpiInstrument):
             lines.append(f"OUTP:STAT OFF,{channel_text(self._outputs.values())}")
         return lines
 
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """The relays used, then the outputs used."""
+        return [(line, ",".join("0" * count)) for line, count in self._off_queries()]
+
     def is_off(self) -> bool:
         """No relay used is closed, no output used is on."""
+        return not any(any(self._ask_all(line, count)) for line, count in self._off_queries())
+
+    def _off_queries(self) -> Iterable[tuple[str, int]]:
         for some in chunks(self._all_relays, MOST_IN_QUERY):
-            if any(self._ask_all(f"ROUT:CLOS? {channel_text(some)}", len(some))):
-                return False
-        if not self._outputs:
-            return True
-        return not any(self._ask_all(f"OUTP:STAT? {channel_text(self._outputs.values())}", len(self._outputs)))
+            yield f"ROUT:CLOS? {channel_text(some)}", len(some)
+        if self._outputs:
+            yield f"OUTP:STAT? {channel_text(self._outputs.values())}", len(self._outputs)
 
     def _setup_lines(self) -> Iterable[str]:
         if self.settings.reads:

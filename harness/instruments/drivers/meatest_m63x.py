@@ -49,6 +49,10 @@ class MeatestM63x(ScpiInstrument):
         """Output open."""
         return (":OUTP OFF",)
 
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """The output."""
+        return ((":OUTP?", "0"),)
+
     def is_off(self) -> bool:
         """The output reads back as open."""
         return self._ask_all(":OUTP?", 1)[0] == 0.0

@@ -51,6 +51,10 @@ class NgiN83624(ScpiInstrument):
         """All 24 outputs off, also those this bench does not use."""
         return tuple(f"OUTP{channel}:ONOFF 0" for channel in range(1, CHANNELS + 1))
 
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """One query for each output."""
+        return [(f"OUTP{channel}:ONOFF?", "0") for channel in range(1, CHANNELS + 1)]
+
     def is_off(self) -> bool:
         """Every output reads back as off."""
         return not any(self._ask_all(f"OUTP{channel}:ONOFF?", 1)[0] for channel in range(1, CHANNELS + 1))

@@ -53,11 +53,15 @@ class Operator:
         if self._wanted is not None:
             self.apply(self._wanted)
 
-    def apply(self, inputs: Inputs) -> None:
-        """Check the limits; ask, and wait, for what changed by more than its step."""
+    def check(self, inputs: Inputs) -> None:
+        """BenchError when a value is NaN or outside the envelope."""
         for name in self.settings.channels:
             if name in ANALOG:
                 refuse(self.settings.name, self._envelope, name, values_of(inputs, name))
+
+    def apply(self, inputs: Inputs) -> None:
+        """Check the limits; ask, and wait, for what changed by more than its step."""
+        self.check(inputs)
         self._wanted = inputs
         if not self._armed:
             return
@@ -78,6 +82,14 @@ class Operator:
     def safe_lines(self) -> Sequence[str]:
         """None: a guardian process cannot ask a person in time."""
         return ()
+
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """None."""
+        return ()
+
+    def busy(self) -> bool:
+        """Never: `apply` returns when the person has done it."""
+        return False
 
     def safe(self) -> None:
         """Ask to switch off, and for a confirmation."""

@@ -45,6 +45,10 @@ class RigolDl3000(ScpiInstrument):
         """Input off."""
         return (":SOUR:INP:STAT 0",)
 
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """The input."""
+        return ((":SOUR:INP:STAT?", "0"),)
+
     def is_off(self) -> bool:
         """The input reads back as off."""
         return self._ask_all(":SOUR:INP:STAT?", 1)[0] == 0.0

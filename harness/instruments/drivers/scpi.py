@@ -51,6 +51,10 @@ class ScpiInstrument(ABC):
         """Lines that put all outputs off, without an answer."""
 
     @abstractmethod
+    def off_checks(self) -> Sequence[tuple[str, str]]:
+        """Queries and the answers that say off."""
+
+    @abstractmethod
     def is_off(self) -> bool:
         """Whether all outputs read back as off."""
 
@@ -117,12 +121,16 @@ class ScpiInstrument(ABC):
         self.acknowledge()
         self._raise_errors()
 
-    def apply(self, inputs: Inputs) -> None:
-        """Check, then send what changed; before `arm` only remembered. While the line is busy, the newest waits."""
+    def check(self, inputs: Inputs) -> None:
+        """BenchError when a value is NaN, outside the envelope, or beyond what the instrument gives."""
         for name in self.settings.channels:
             if name in ANALOG:
                 refuse(self._place, self._envelope, name, values_of(inputs, name))
         self._check(inputs)
+
+    def apply(self, inputs: Inputs) -> None:
+        """Check, then send what changed; before `arm` only remembered. While the line is busy, the newest waits."""
+        self.check(inputs)
         self.late += self._armed and self._wanted is not None
         self._wanted = inputs
         if self._armed:
@@ -162,6 +170,10 @@ class ScpiInstrument(ABC):
             raise BenchError(
                 f"{self._place}: outputs do not read back as off. Switch it off by hand before touching the bench."
             )
+
+    def busy(self) -> bool:
+        """Whether something given to `apply` has not left yet."""
+        return self._wanted is not None or self._transport.backlog() > 0
 
     def close(self) -> None:
         """Let go of the port; outputs stay as they are."""
