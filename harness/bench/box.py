@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from harness.bench.lines import Line
 from harness.bench.serve import Pins
 from harness.instruments.devices import Device, DeviceFault
-from harness.instruments.model import LINES, READINGS, Outputs
+from harness.instruments.model import LINES, READINGS, InstrumentSettings, Outputs
 
 _ARRAYS = ("cell_voltage_v", "cell_temp_degc")
 _WIRES = {"cell_connected": "open_cells", "temp_connected": "open_temps"}
+_OFF = {"cell_temp_degc": np.nan, "insulation_ohm": np.inf}
 GARBAGE = b"\xff\x00*?,;\r\x80\n#9:\x07t12"  # line ends, BEL, the beginning of a frame, bytes that are no ASCII
 
 
@@ -67,18 +68,20 @@ class Station:
 class Box:
     """All instruments of a bench file. Implements what a served controller needs of them (harness.bench.serve.Devices).
 
-    What no instrument has given since the start is left to the plant of the rig.
+    An instrument that has not been switched on gives nothing: no supply, so the controller is off. With `plant` the
+    rig's plant gives what no instrument has given since the start.
     """
 
-    def __init__(self, stations: Sequence[Station]) -> None:
+    def __init__(self, stations: Sequence[Station], *, plant: bool = False) -> None:
         self.stations = {station.name: station for station in stations}
+        self._untouched = {} if plant else {name: _off(one.device.settings) for name, one in self.stations.items()}
         self._driven: Outputs | None = None
 
     def pins(self) -> Pins:
         """See Devices."""
         pins = Pins()
-        for station in self.stations.values():
-            for name, values in station.device.given().items():
+        for place, station in self.stations.items():
+            for name, values in {**self._untouched.get(place, {}), **station.device.given()}.items():
                 _put(pins, name, values)
         return pins
 
@@ -116,6 +119,11 @@ class Box:
 
     def _lines(self) -> Iterator[Line]:
         return (station.line for station in self.stations.values() if station.line is not None)
+
+
+def _off(settings: InstrumentSettings) -> Mapping[str, NDArray[np.float64]]:
+    """What its channels give before it was ever on (as harness.instruments.devices.Device says)."""
+    return {name: np.full(len(channels), _OFF.get(name, 0.0)) for name, channels in settings.channels.items()}
 
 
 def _put(pins: Pins, name: str, values: NDArray[np.float64]) -> None:

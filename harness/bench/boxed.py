@@ -38,7 +38,7 @@ _LARGEST_TCP_PORT = 65_535
 class Places:
     """Where the box is reached: CAN at `interface` and `channel` of python-can; without them, and the instruments,
     in `folder` or at TCP ports from `tcp_port` on, CAN behind the instruments. `state_file`: besides the folder's.
-    `rest_bus`: vehicle and charger are sent from here too.
+    `rest_bus`: vehicle and charger are sent from here too. `plant`: what no instrument gave comes from the rig's plant.
     """
 
     interface: str | None = None
@@ -47,6 +47,7 @@ class Places:
     tcp_port: int | None = None
     state_file: Path | None = None
     rest_bus: bool = False
+    plant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ class ServedBox:
         with ExitStack() as stack:
             self._folder = stack.enter_context(BoxFolder(places.folder)) if places.folder is not None else None
             devices = self._devices()
-            self.box = Box([Station(device, self._opener(place, device)) for place, device in enumerate(devices)])
+            stations = [Station(device, self._opener(place, device)) for place, device in enumerate(devices)]
+            self.box = Box(stations, plant=places.plant)
             stack.callback(self.box.close)
             port, plug = self._can(len(devices))
             stack.callback(port.close)

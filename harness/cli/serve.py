@@ -43,18 +43,20 @@ _SHOW_NS = 500_000_000
 )  # fmt: skip
 @click.option("--for", "for_s", type=Duration(), help="End after this time, e.g. 60s; until Ctrl-C without.")
 @click.option("--rest-bus", is_flag=True, help="Send the messages of vehicle and charger too; off: others do.")
+@click.option("--plant", is_flag=True, help="What no instrument has given yet comes from the virtual pack.")
 @click.option(
     "--state", "state_file", type=click.Path(path_type=Path, dir_okay=False), help="Write the state as JSON here."
 )
 @json_option
 def serve(
     rig: str, *, interface: str | None, channel: str | None, folder: Path | None, tcp_port: int | None,
-    for_s: float | None, rest_bus: bool, state_file: Path | None, as_json: bool,
+    for_s: float | None, rest_bus: bool, plant: bool, state_file: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Be the controller of RIG_OR_BENCH in real time, for other programs and for the bench path without hardware.
 
-    Its pack is the rig's virtual one until an instrument gives something else. Orders on standard input make things go
-    wrong: 'help' lists them. Ctrl-C ends it.
+    A rig lives on its virtual pack. A bench has its instruments, which are off at first: the controller has no supply
+    until they are switched on, or --plant is given. Orders on standard input make things go wrong: 'help' lists them.
+    Ctrl-C ends it.
 
     Example: bms-harness serve rigs/bench/ebus-lfp-box.toml --folder /tmp/box
     """
@@ -64,7 +66,7 @@ def serve(
     _check_places(interface, channel, folder, tcp_port)
     loaded, bench = _load(rig)
     clock = WallClock()
-    places = Places(interface, channel, folder, tcp_port, state_file, rest_bus=rest_bus)
+    places = Places(interface, channel, folder, tcp_port, state_file, rest_bus=rest_bus, plant=plant)
     with _ended_by_signal(), ServedBox(places, loaded, bench, clock) as box:
         _announce(box, loaded, bench, as_json=as_json)
         with suppress(KeyboardInterrupt):  # the way a server is ended

@@ -112,10 +112,27 @@ def station(name: str = "upper", given: Mapping[str, Sequence[float]] | None = N
 
 
 def test_what_no_instrument_gave_is_left_to_the_plant() -> None:
-    pins = Box([station()]).pins()
+    pins = Box([station()], plant=True).pins()
     assert pins.cell_voltage_v is None
     assert pins.supply_v is None
     assert pins.hvil_closed is None
+
+
+def test_instruments_that_were_never_on_give_nothing() -> None:
+    one = station()
+    channels = {
+        "supply_v": (1,),
+        "cell_voltage_v": (1, 2),
+        "cell_temp_degc": (1,),
+        "insulation_ohm": (1,),
+        "crash": (1,),
+    }
+    one.device.settings = InstrumentSettings("upper", "upper", "", channels=channels)
+    pins = Box([one]).pins()
+    assert pins.cell_voltage_v is not None
+    assert [0.0, 0.0] == list(pins.cell_voltage_v)
+    assert [0] == list(pins.open_temps)
+    assert (0.0, np.inf, False) == (pins.supply_v, pins.insulation_ohm, pins.crash)
 
 
 def test_what_instruments_give_is_on_the_pins() -> None:
