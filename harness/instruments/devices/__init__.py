@@ -13,6 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import UsageError
 from harness.instruments.model import InstrumentSettings
 
 
@@ -56,6 +57,13 @@ class Device(Protocol):
 def device_for(settings: InstrumentSettings) -> Device | None:
     """The device a driver of a bench file talks to; None for drivers without a port (operator, cells over CAN).
 
-    BenchError when there is no such driver.
+    UsageError when there is no such driver.
     """
-    raise NotImplementedError(settings)
+    from harness.instruments.devices.table import DEVICES, WITHOUT_PORT  # noqa: PLC0415 - the table imports this module
+
+    if settings.driver in WITHOUT_PORT:
+        return None
+    if settings.driver not in DEVICES:
+        known = ", ".join((*DEVICES, *WITHOUT_PORT))
+        raise UsageError(f"{settings.name}: no emulation of driver '{settings.driver}'; there are {known}")
+    return DEVICES[settings.driver](settings)
