@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Playing one scenario for inject and replay: judged, shown as a time line, kept when asked."""
+"""One scenario for inject, replay and shell: judged, shown as a time line, kept when asked."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -19,12 +19,23 @@ if TYPE_CHECKING:
     from harness.rig.session import Run
     from harness.scenario import Scenario
 
+RUN_DIR = "RUN_DIR"
+
 
 def play(rig: Rig, scenario: Scenario, *, repeat: str, sanitize: bool, out: Path | None, as_json: bool) -> NoReturn:
     """Play, judge, show, leave with the exit code of the outcome. `repeat` is the command that does it again."""
-    run, entries = _run(rig, scenario, sanitize=sanitize)
-    result = _Result(rig, run, tuple(entries), outcome_of(run), repeat)
+    tell(rig, _run(rig, scenario, sanitize=sanitize), repeat=repeat, out=out, as_json=as_json)
+
+
+def tell(rig: Rig, run: Run, *, repeat: str, out: Path | None, as_json: bool, time: str = "simulated time") -> NoReturn:
+    """Show a scenario that was played and judged, keep it when asked, leave with the exit code of its outcome.
+
+    RUN_DIR in `repeat` stands for the folder it is kept in.
+    """
+    result = _Result(rig, run, tuple(entries_of(rig, run)), outcome_of(run), repeat, time)
     folder = _keep(result, out) if out is not None else None
+    if folder is not None:
+        result = replace(result, repeat=repeat.replace(RUN_DIR, str(folder)))
     if as_json:
         emit(_record(result, folder))
     else:
@@ -41,11 +52,11 @@ class _Result:
     entries: tuple[Entry, ...]
     outcome: Outcome
     repeat: str
+    time: str
 
 
-def _run(rig: Rig, scenario: Scenario, *, sanitize: bool) -> tuple[Run, Sequence[Entry]]:
-    from harness.report.timeline import timeline  # noqa: PLC0415 - numpy is loaded with the session anyway
-    from harness.rig.session import Session  # noqa: PLC0415 - see above
+def _run(rig: Rig, scenario: Scenario, *, sanitize: bool) -> Run:
+    from harness.rig.session import Session  # noqa: PLC0415 - numpy is not needed for --help
 
     with Session(rig) as session:
         run = session.run(scenario)
@@ -53,9 +64,15 @@ def _run(rig: Rig, scenario: Scenario, *, sanitize: bool) -> tuple[Run, Sequence
             from harness.rig.workers import with_sanitizer  # noqa: PLC0415 - worker processes, only when asked for
 
             run = with_sanitizer(rig, run)
-        flags = [name for name in rig.profile.bindings if name.startswith(FLAG_PREFIXES)]
-        entries = timeline(rig.requirements, run.observation, run.trace.faults, run.trace.marks, flags)
-    return run, entries
+    return run
+
+
+def entries_of(rig: Rig, run: Run) -> Sequence[Entry]:
+    """The reaction as a time line."""
+    from harness.report.timeline import timeline  # noqa: PLC0415 - numpy is loaded with the run anyway
+
+    flags = [name for name in rig.profile.bindings if name.startswith(FLAG_PREFIXES)]
+    return timeline(rig.requirements, run.observation, run.trace.faults, run.trace.marks, flags)
 
 
 def outcome_of(run: Run) -> Outcome:
@@ -132,10 +149,10 @@ def _summary(result: _Result) -> str:
     total = len(result.rig.requirements)
     duration_s = result.run.scenario.duration_s
     if result.run.error:
-        return f"the run broke off within {duration_s:g} s of simulated time, nothing of it was judged"
+        return f"the run broke off within {duration_s:g} s of {result.time}, nothing of it was judged"
     touched = sum(verdict.outcome is not Outcome.NOT_EXERCISED for verdict in result.run.verdicts)
     return (
-        f"{touched} of {total} requirements exercised in {duration_s:g} s of simulated time, "
+        f"{touched} of {total} requirements exercised in {duration_s:g} s of {result.time}, "
         f"{total - touched} not touched by this scenario"
     )
 
@@ -144,6 +161,7 @@ def _keep(result: _Result, base: Path) -> Path:
     from harness.rig.rundir import RunDirectory  # noqa: PLC0415 - only when evidence is kept
 
     with RunDirectory.create(base, result.rig.name) as directory:
+        result = replace(result, repeat=result.repeat.replace(RUN_DIR, str(directory.path)))
         directory.write_scenario(result.run.scenario)
         directory.write_trace(result.run.trace)
         directory.write_run(_record(result, directory.path))
