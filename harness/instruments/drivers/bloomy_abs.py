@@ -65,6 +65,7 @@ class BloomyAbs(ScpiInstrument):
         self._sent = Sent()
         self._health_unit = 0
         self._identity_line = self._line(self._units - 1, "*IDN?")
+        self._clear_lines = tuple(self._line(unit, "*CLS") for unit in range(self._units))
 
     def identify(self) -> str:
         """The answer of the first unit, after all have answered."""

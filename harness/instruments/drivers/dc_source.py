@@ -100,9 +100,15 @@ class KeysightE364x(DcSource):
 
     models = ("E3640A", "E3641A", "E3642A", "E3643A", "E3644A", "E3645A")
 
+    def safe_lines(self) -> Sequence[str]:
+        """On RS-232 the supply obeys only in remote."""
+        return (*self._remote_lines(), *super().safe_lines())
+
+    def _remote_lines(self) -> Sequence[str]:
+        return ("SYST:REM",) if self._option("remote", 1) != 0 else ()
+
     def _setup_lines(self) -> Iterable[str]:
-        if self._option("remote", 1) != 0:
-            yield "SYST:REM"
+        yield from self._remote_lines()
         span = str(self.settings.options.get("range", "LOW")).upper()
         if span not in {"LOW", "HIGH"}:
             raise UsageError(f"{self.settings.name}: option range = '{span}'; LOW or HIGH")

@@ -35,6 +35,7 @@ class NgiN83624(ScpiInstrument):
     """One N83624."""
 
     models = ("N83624",)
+    _clear_lines = ()
     gives = frozenset({QUANTITY})
 
     def __init__(self, settings: InstrumentSettings, transport: Transport, envelope: Envelope) -> None:

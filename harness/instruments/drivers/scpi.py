@@ -32,6 +32,7 @@ class ScpiInstrument(ABC):
     gives: ClassVar[frozenset[str]]
     reads: ClassVar[frozenset[str]] = frozenset()
     _identity_line = "*IDN?"
+    _clear_lines: tuple[str, ...] = ("*CLS",)  # errors of before are not this bench's
 
     def __init__(self, settings: InstrumentSettings, transport: Transport, envelope: Envelope) -> None:
         self.settings = settings
@@ -115,7 +116,7 @@ class ScpiInstrument(ABC):
     def arm(self) -> None:
         """Values first (those last given to `apply`, else resting ones), then outputs on, then the error queue."""
         self._forget_sent()
-        for line in (*self._setup_lines(), *self._value_lines(), *self._on_lines()):
+        for line in (*self._clear_lines, *self._setup_lines(), *self._value_lines(), *self._on_lines()):
             self._transport.write(line)
         self._armed = True
         self.acknowledge()
