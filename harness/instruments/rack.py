@@ -25,7 +25,7 @@ from harness.instruments.model import (
     Outputs,
 )
 from harness.instruments.safestep import SafeStep
-from harness.instruments.transport import TERMINATORS, open_transport
+from harness.instruments.transport import open_transport, terminator_of
 
 Item = TypeVar("Item")
 MEASUREMENTS = 3  # of the latency of each instrument; the longest counts
@@ -259,7 +259,7 @@ def _arm_rank(instrument: Instrument) -> int:
 
 
 def _safe_step(instrument: Instrument) -> SafeStep:
-    end = TERMINATORS[str(instrument.settings.options.get("terminator", "lf"))]
+    end = terminator_of(instrument.settings)
     return SafeStep(
         name=instrument.settings.name,
         fd=instrument.fileno(),

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.clock import NS_PER_S, Clock
-from harness.errors import BenchError
+from harness.errors import BenchError, UsageError
 from harness.instruments.lines import LineBuffer, shown
 from harness.instruments.model import InstrumentSettings
 
@@ -29,15 +29,22 @@ TERMINATORS = {"lf": b"\n", "crlf": b"\r\n", "cr": b"\r"}
 
 def open_transport(settings: InstrumentSettings, clock: Clock) -> SerialTransport:
     """Open `settings.port` for this process alone. BenchError with the remedy when it cannot be had."""
+    terminator_of(settings)
     import serial  # noqa: PLC0415 - pyserial costs start-up time that `--help` must not pay
 
     try:
-        stream = serial.serial_for_url(
-            settings.port, baudrate=settings.baudrate, timeout=0, write_timeout=0, exclusive=True
-        )
+        stream = serial.serial_for_url(settings.port, baudrate=settings.baudrate, timeout=0, exclusive=True)
     except (serial.SerialException, OSError, ValueError) as error:
         raise BenchError(_cannot_open(settings, error)) from error
     return SerialTransport(settings, stream, clock)
+
+
+def terminator_of(settings: InstrumentSettings) -> bytes:
+    """The end of a line, by option `terminator`: "lf" (default), "crlf" or "cr"."""
+    name = str(settings.options.get("terminator", "lf"))
+    if name not in TERMINATORS:
+        raise UsageError(f"{settings.name}: option terminator = '{name}'; one of {', '.join(TERMINATORS)}")
+    return TERMINATORS[name]
 
 
 class SerialTransport:
@@ -51,7 +58,7 @@ class SerialTransport:
         self._bare = self._fd >= 0 and not settings.port.startswith("rfc2217://")
         if self._bare:
             os.set_blocking(self._fd, False)
-        self._terminator = TERMINATORS[str(settings.options.get("terminator", "lf"))]
+        self._terminator = terminator_of(settings)
         self._input = LineBuffer(f"{settings.name} at {settings.port}")
         self._lines: deque[str] = deque()
         self._output = bytearray()
@@ -127,7 +134,12 @@ class SerialTransport:
             return
         with contextlib.suppress(BenchError):
             self._push()
-        self._stream.close()
+        inner = getattr(self._stream, "_socket", None)
+        if self._bare and inner is not None:  # pyserial sleeps 0.3 s, and leaks a socket whose other side is gone
+            inner.close()
+            self._stream.is_open = False
+        else:
+            self._stream.close()
         self._stream = None
 
     @property
