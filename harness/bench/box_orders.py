@@ -22,8 +22,10 @@ plug NAME|can       the port is back
 noise NAME|can      bytes on the line that nobody sent, until 'quiet'
 flood [ID]          another node fills the bus with frames of ID (hex, 7FF without), until 'quiet'
 quiet               no noise, no flood
+in SECONDS ORDER    the order, later
 quit                end"""
 _FAULTS = {fault.value: fault for fault in DeviceFault} | {"good": DeviceFault.NONE}
+_LONGEST_S = 3600.0
 _NOISE_PERIOD_NS = NS_PER_S // 50
 
 
@@ -37,6 +39,7 @@ class Switchboard:
         self._clock = clock
         self._noisy: dict[str, Callable[[bytes], None]] = {}
         self._noise_ns = 0
+        self._later: list[tuple[int, str]] = []
         self.ended = False
 
     def order(self, line: str) -> None:
@@ -48,6 +51,8 @@ class Switchboard:
             case "quiet", []:
                 self._can.calm()
                 self._noisy.clear()
+            case "in", [seconds, *later] if later:
+                self._later.append((self._clock.now_ns() + int(_seconds(seconds) * NS_PER_S), " ".join(later)))
             case "flood", []:
                 self._can.flood()
             case "flood", [identifier]:
@@ -62,8 +67,12 @@ class Switchboard:
                 raise UsageError(f"'{line}' is no order; there are:\n{HELP}")
 
     def tick(self) -> None:
-        """Called once a tick: noise goes on."""
+        """Called once a tick: noise goes on, orders for later come. Raises UsageError for one of them that is none."""
         now_ns = self._clock.now_ns()
+        due = [line for at_ns, line in self._later if at_ns <= now_ns]
+        self._later = [(at_ns, line) for at_ns, line in self._later if at_ns > now_ns]
+        for line in due:
+            self.order(line)
         if self._noisy and now_ns >= self._noise_ns:
             self._noise_ns = now_ns + _NOISE_PERIOD_NS
             for make in self._noisy.values():
@@ -72,7 +81,7 @@ class Switchboard:
     def acting(self) -> Sequence[str]:
         """What goes on now, for a status line."""
         flood = [] if self._can.flood_id is None else [f"flood {self._can.flood_id:X}"]
-        return [*flood, *(f"noise {name}" for name in self._noisy)]
+        return [*flood, *(f"noise {name}" for name in self._noisy), *(f"later {line}" for _, line in self._later)]
 
     def _switch(self, name: str, *, on: bool) -> None:
         what = self._adapter() if name == CAN else self._station(name)
@@ -99,6 +108,16 @@ class Switchboard:
             allowed = ", ".join(self._box.stations) or "none"
             raise UsageError(f"no instrument '{name}'; there are: {allowed}")
         return self._box.stations[name]
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text.removesuffix("s"))
+    except ValueError:
+        seconds = -1.0
+    if not 0.0 <= seconds <= _LONGEST_S:
+        raise UsageError(f"'{text}' is no time; allowed: 0 to {_LONGEST_S:g} s, e.g. 2.5s")
+    return seconds
 
 
 def _identifier(text: str) -> int:

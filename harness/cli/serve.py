@@ -7,7 +7,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -165,7 +165,7 @@ def _loop(box: ServedBox, clock: Clock, for_s: float | None, *, show: bool) -> N
     next_ns = 0
     with _live(show=show) as live:
         while not box.switchboard.ended and (end_ns is None or clock.now_ns() < end_ns):
-            box.step()
+            _tell(box.step)
             for line in orders.lines():
                 _order(box, line)
             if live is not None and clock.now_ns() >= next_ns:
@@ -179,8 +179,13 @@ def _order(box: ServedBox, line: str) -> None:
     if line == "help":
         click.echo(HELP, err=True)
         return
+    _tell(lambda: box.switchboard.order(line))
+
+
+def _tell(act: Callable[[], None]) -> None:
+    """An order that is none is told and changes nothing."""
     try:
-        box.switchboard.order(line)
+        act()
     except UsageError as error:
         click.echo(f"error: {error}", err=True)
 

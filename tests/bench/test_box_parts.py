@@ -406,8 +406,20 @@ def test_noise_goes_on_until_quiet() -> None:
     assert [] == list(bench.board.acting())
 
 
+def test_an_order_for_later_waits() -> None:
+    bench = Bench()
+    bench.board.order("in 2.5s unplug can")
+    bench.clock.sleep_until_ns(2 * NS_PER_S)
+    bench.board.tick()
+    assert bench.adapter.address
+    bench.clock.sleep_until_ns(3 * NS_PER_S)
+    bench.board.tick()
+    assert not bench.adapter.address
+
+
 @pytest.mark.parametrize(
-    "order", ["explode", "silent", "silent nobody", "flood 800", "flood x", "unplug nobody", "quit now"]
+    "order",
+    ["explode", "silent", "silent nobody", "flood 800", "flood x", "unplug nobody", "quit now", "in 2s", "in -1s quit"],
 )
 def test_an_order_that_is_none_says_what_there_is(order: str) -> None:
     with pytest.raises(UsageError, match=r"there are|allowed"):
@@ -417,9 +429,11 @@ def test_an_order_that_is_none_says_what_there_is(order: str) -> None:
 def test_every_order_of_the_help_is_one() -> None:
     for line in HELP.splitlines():
         order = line.split("  ")[0].replace("NAME|can", "can").replace("NAME", "cells").replace(" [ID]", "")
+        order = order.replace("SECONDS ORDER", "0s quit")
         bench = Bench()
         bench.board.order(order)
-        assert (order == "quit") == bench.board.ended
+        bench.board.tick()
+        assert order.endswith("quit") == bench.board.ended
 
 
 # ------------------------------------------------------------------------------------------------- folder, state file
