@@ -112,6 +112,17 @@ class Shell:
             if self._play(self._typed.popleft()):
                 break  # one change a tick, so that the scenario file knows their order
 
+    def inject(self, action: FaultAction) -> None:
+        """Begin a fault now, as if it had been typed."""
+        self._room()
+        now_s = self.live.now_s
+        label = self.live.inject(action)
+        self.record.injected(label, action, now_s)
+        self._actions.append(action.model_copy(update={"at_s": now_s}))
+        ends = action.parameters.get("for_s")
+        until = f" for {float(ends):g} s" if ends is not None else f", until 'clear {label}'"
+        self._answer(f"injected {describe(action)}{until}")
+
     def scenario(self) -> Scenario:
         """What was done so far, at the times at which it was done."""
         return Scenario(
@@ -146,7 +157,7 @@ class Shell:
     def _obey(self, order: Order) -> bool:
         match order:
             case Inject(action):
-                self._inject(action)
+                self.inject(action)
             case Clear(label):
                 self._clear(label)
             case Do(action):
@@ -171,16 +182,6 @@ class Shell:
                 self.done = True
                 return False
         return True
-
-    def _inject(self, action: FaultAction) -> None:
-        self._room()
-        now_s = self.live.now_s
-        label = self.live.inject(action)
-        self.record.injected(label, action, now_s)
-        self._actions.append(action.model_copy(update={"at_s": now_s}))
-        ends = action.parameters.get("for_s")
-        until = f" for {float(ends):g} s" if ends is not None else f", until 'clear {label}'"
-        self._answer(f"injected {describe(action)}{until}")
 
     def _clear(self, label: str) -> None:
         self._room()

@@ -13,9 +13,11 @@ from harness.bench.live import LiveRig, VirtualRealtime
 from harness.bench.shell import Shell
 from harness.clock import WallClock
 from harness.errors import UsageError
+from harness.faults.check import Bounds
 from harness.observation import Observation
 from harness.requirements.judge import judge_all
 from harness.rig import find_rig, load_rig
+from harness.rig.compose import bounds_of
 from harness.rig.file import Rig
 from harness.rig.plan import describe
 from harness.rig.session import Run
@@ -49,6 +51,15 @@ def opened(reference: str, ports: Mapping[str, str], start: Start) -> Iterator[O
     rig.read_all()  # so that the problems of all its files are told at once
     with VirtualRealtime(rig, WallClock(), start=start) as live:
         yield Opened(live, _named(live, reference))
+
+
+def bounds_at(reference: str, ports: Mapping[str, str]) -> Bounds:
+    """What bounds the faults of a rig or of the rig on a bench. Raises RigError with every problem of its files."""
+    path = Path(reference)
+    bench = path.is_file() and is_bench_file(path)
+    rig = load_bench(path, ports).rig if bench else load_rig(find_rig(reference))
+    rig.read_all()
+    return bounds_of(rig)
 
 
 @contextmanager

@@ -6,15 +6,18 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 from click.shell_completion import CompletionItem
 
+from harness.cli.benchargs import bench_of, port_option, refuse_on_bench
 from harness.cli.common import Duration, json_option, shell_quote
 from harness.errors import Problem, RigError, UsageError
 
 if TYPE_CHECKING:
+    from harness.bench.live import LiveRig
+    from harness.cli.live import Poke
     from harness.faults.check import Bounds
     from harness.scenario import Scenario
 
@@ -79,12 +82,17 @@ class _ExplainingCommand(click.Command):
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True)
 @click.option("--sanitize", is_flag=True, help="Run the firmware under AddressSanitizer and UBSan.")
 @click.option(
+    "--live", is_flag=True, help="In real time, each reaction printed as it happens; RIG may be a bench file."
+)
+@click.option("--port", "ports", multiple=True, metavar="NAME=URL", help="Port of an instrument or 'can' of a bench.")
+@click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the evidence in a folder below this one."
 )
 @json_option
 def inject(
     rig: str, fault: str, parameters: tuple[str, ...], *, at_s: float, for_s: float | None, start: str,
-    duration_s: float | None, seed: int, sanitize: bool, out: Path | None, as_json: bool,
+    duration_s: float | None, seed: int, sanitize: bool, live: bool, ports: tuple[str, ...], out: Path | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Inject FAULT into RIG and show the reaction.
 
@@ -105,11 +113,52 @@ def inject(
     watched_s = _TAIL_S + (min(float(acts_s), _LONGEST_S) if isinstance(acts_s, (int, float)) else 0.0)
     length_s = duration_s if duration_s is not None else at_s + watched_s
     table = {"rig": rig, "title": f"inject {fault}", "start": start, "duration_s": length_s, "seed": seed}
+    if live:
+        if sanitize:
+            raise UsageError("--sanitize slows the firmware down: not together with --live")
+        _live(rig, {**table, "action": [action]}, parameters, ports, out=out, as_json=as_json)
+    if ports:
+        raise UsageError("--port is for benches: only together with --live")
     loaded = load_rig(find_rig(rig))
     loaded.read_all()  # so that the problems of all its files are told at once
     scenario = _scenario({**table, "action": [action]}, bounds_of(loaded))
     repeat = _command_line(scenario, parameters, at_s=at_s, for_s=for_s, sanitize=sanitize)
+    if bench is not None:
+        from harness.cli.onbench import play_on_bench  # noqa: PLC0415 - only on a bench
+
+        refuse_on_bench(sanitize=sanitize)
+        play_on_bench(bench, scenario, repeat=repeat, ports=ports, out=out, as_json=as_json)
     play(loaded, scenario, repeat=repeat, sanitize=sanitize, out=out, as_json=as_json)
+
+
+def _live(
+    rig: str,
+    table: dict[str, Any],
+    parameters: tuple[str, ...],
+    ports: tuple[str, ...],
+    *,
+    out: Path | None,
+    as_json: bool,
+) -> NoReturn:
+    """One shot in real time, on a virtual rig or a bench."""
+    from harness.bench.shellopen import bounds_at  # noqa: PLC0415 - not needed for --help
+    from harness.cli.live import one_shot, parse_ports, poke  # noqa: PLC0415 - see above
+    from harness.scenario import CommandAction  # noqa: PLC0415 - see above
+
+    table_of_ports = parse_ports(ports)
+    scenario = _scenario(table, bounds_at(rig, table_of_ports))
+    (action,) = scenario.action
+    assert not isinstance(action, CommandAction)
+    extra = [word for port in ports for word in ("--port", port)]
+    words = ["bms-harness", "inject", rig, action.fault, *parameters, "--live", *extra, "--at", f"{action.at_s:g}s"]
+    if "for_s" in action.parameters and not any(word.startswith("for_s=") for word in parameters):
+        words += ["--for", f"{action.parameters['for_s']:g}s"]
+    words += ["--start", scenario.start, "--duration", f"{scenario.duration_s:g}s"]
+
+    def make(live: LiveRig, name: str) -> Poke:
+        return one_shot(live, name, scenario.start, action, scenario.duration_s, as_json=as_json)
+
+    poke(rig, table_of_ports, scenario.start, make, repeat=shell_quote(*words), out=out, as_json=as_json)
 
 
 def _command_line(
