@@ -53,3 +53,10 @@ def bench_of(reference: str, ports: Sequence[str]) -> Bench | None:
     if table:
         raise UsageError(f"--port: {reference} is a virtual rig and has no ports; name a bench file")
     return None
+
+
+def refuse_on_bench(**given: object) -> None:
+    """Raise UsageError for options that mean nothing on a bench and were given."""
+    words = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]
+    if words:
+        raise UsageError(f"{', '.join(words)} means nothing on a bench: the controller is a real one, played at 1x")

@@ -81,10 +81,8 @@ class _ExplainingCommand(click.Command):
 @click.option("--duration", "duration_s", type=Duration(), help="Length of the run; without, 6 s more than the fault.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True)
 @click.option("--sanitize", is_flag=True, help="Run the firmware under AddressSanitizer and UBSan.")
-@click.option(
-    "--live", is_flag=True, help="In real time, each reaction printed as it happens; RIG may be a bench file."
-)
-@click.option("--port", "ports", multiple=True, metavar="NAME=URL", help="Port of an instrument or 'can' of a bench.")
+@click.option("--live", is_flag=True, help="In real time, each reaction printed as it happens.")
+@port_option
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the evidence in a folder below this one."
 )
@@ -94,7 +92,7 @@ def inject(
     duration_s: float | None, seed: int, sanitize: bool, live: bool, ports: tuple[str, ...], out: Path | None,
     as_json: bool,
 ) -> None:  # fmt: skip
-    """Inject FAULT into RIG and show the reaction.
+    """Inject FAULT into RIG, or on the bench of a bench file, and show the reaction.
 
     KEY=VALUE are the parameters of the fault: 'bms-harness faults FAULT' gives units and ranges.
 
@@ -117,9 +115,8 @@ def inject(
         if sanitize:
             raise UsageError("--sanitize slows the firmware down: not together with --live")
         _live(rig, {**table, "action": [action]}, parameters, ports, out=out, as_json=as_json)
-    if ports:
-        raise UsageError("--port is for benches: only together with --live")
-    loaded = load_rig(find_rig(rig))
+    bench = bench_of(rig, ports)
+    loaded = bench.rig if bench is not None else load_rig(find_rig(rig))
     loaded.read_all()  # so that the problems of all its files are told at once
     scenario = _scenario({**table, "action": [action]}, bounds_of(loaded))
     repeat = _command_line(scenario, parameters, at_s=at_s, for_s=for_s, sanitize=sanitize)
@@ -142,7 +139,8 @@ def _live(
 ) -> NoReturn:
     """One shot in real time, on a virtual rig or a bench."""
     from harness.bench.shellopen import bounds_at  # noqa: PLC0415 - not needed for --help
-    from harness.cli.live import one_shot, parse_ports, poke  # noqa: PLC0415 - see above
+    from harness.cli.benchargs import parse_ports  # noqa: PLC0415 - see above
+    from harness.cli.live import one_shot, poke  # noqa: PLC0415 - see above
     from harness.scenario import CommandAction  # noqa: PLC0415 - see above
 
     table_of_ports = parse_ports(ports)

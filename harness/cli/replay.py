@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from harness.cli.benchargs import bench_of, port_option, refuse_on_bench
 from harness.cli.common import json_option, shell_quote
 
 
@@ -17,20 +18,29 @@ from harness.cli.common import json_option, shell_quote
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), help="Keep the evidence in a folder below this one."
 )
+@port_option
 @json_option
-def replay(scenario: Path, *, rig: str | None, sanitize: bool, out: Path | None, as_json: bool) -> None:
-    """Play the SCENARIO file and judge it."""
+def replay(
+    scenario: Path, *, rig: str | None, sanitize: bool, out: Path | None, ports: tuple[str, ...], as_json: bool
+) -> None:
+    """Play the SCENARIO file and judge it; --rig may name a bench file, then it is played on that bench."""
     from harness.cli.single import play  # noqa: PLC0415 - not needed for --help
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
     from harness.rig.compose import bounds_of  # noqa: PLC0415 - see above
     from harness.scenario import load_scenario  # noqa: PLC0415 - see above
 
     chosen = rig or _beside(scenario, load_scenario(scenario).rig)
-    loaded = load_rig(find_rig(chosen))
+    bench = bench_of(chosen, ports)
+    loaded = bench.rig if bench is not None else load_rig(find_rig(chosen))
     loaded.read_all()  # so that the problems of all its files are told at once
     checked = load_scenario(scenario, bounds_of(loaded))  # once more with the rig: its faults, with their lines
     options = [*(["--rig", rig] if rig else []), *(["--sanitize"] if sanitize else [])]
     repeat = shell_quote("bms-harness", "replay", str(scenario), *options)
+    if bench is not None:
+        from harness.cli.onbench import play_on_bench  # noqa: PLC0415 - only on a bench
+
+        refuse_on_bench(sanitize=sanitize)
+        play_on_bench(bench, checked, repeat=repeat, ports=ports, out=out, as_json=as_json)
     play(loaded, checked, repeat=repeat, sanitize=sanitize, out=out, as_json=as_json)
 
 

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Self
 
 import click
 
+from harness.cli.benchargs import bench_of, port_option, refuse_on_bench
 from harness.cli.common import emit, json_option, leave
 from harness.cli.failure import INTERRUPTED
+from harness.errors import UsageError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,16 +41,33 @@ _REFRESH_HZ = 4  # drawing costs time that the campaign could use
 @click.option("--sanitize", is_flag=True, help="Run the firmware under AddressSanitizer and UBSan (slower).")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
               help="Folder in which the run directory is made.")  # fmt: skip
+@click.option("--scenario", "files", multiple=True, type=click.Path(path_type=Path, dir_okay=False),
+              help="On a bench: play these files instead of the boundary scenarios.")  # fmt: skip
+@click.option("--requirement", "wanted", multiple=True, metavar="ID", help="On a bench: prove only these requirements.")
+@port_option
 @json_option
 def run(
     rig: str, *, seed: int, sequences: int, generated: int, no_grids: bool, jobs: int | None, sanitize: bool,
-    out: Path, as_json: bool,
+    out: Path, files: tuple[Path, ...], wanted: tuple[str, ...], ports: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
     """Prove the protection of RIG, or break it.
 
     Plays kept failures, boundary scenarios dense at each limit and confirmation time, and fault sequences; judges every
     requirement on each; shrinks what fails. Ctrl-C ends it and keeps what is finished.
+
+    RIG may be a bench file: then the boundary scenarios are played on the bench, in real time, each after it was tried
+    on the virtual plant.
     """
+    bench = bench_of(rig, ports)
+    if bench is not None:
+        from harness.cli.onbench import Order, run_on_bench  # noqa: PLC0415 - only on a bench
+
+        refuse_on_bench(sanitize=sanitize, no_grids=no_grids, jobs=jobs)
+        run_on_bench(Order(bench, files, wanted, out, as_json))
+    if files or wanted:
+        raise UsageError(
+            f"--scenario and --requirement are for benches; {rig} is a virtual rig ('replay' plays a file)"
+        )
     from harness.report.evidence import write_evidence  # noqa: PLC0415 - not needed for --help
     from harness.report.terminal import make_console  # noqa: PLC0415 - see above
     from harness.report.text import count_text  # noqa: PLC0415 - see above

@@ -16,6 +16,7 @@ from harness.verdict import Outcome, overall
 if TYPE_CHECKING:
     from harness.report.timeline import Entry
     from harness.rig.file import Rig
+    from harness.rig.rundir import RunDirectory
     from harness.rig.session import Run
     from harness.scenario import Scenario
 
@@ -27,13 +28,27 @@ def play(rig: Rig, scenario: Scenario, *, repeat: str, sanitize: bool, out: Path
     tell(rig, _run(rig, scenario, sanitize=sanitize), repeat=repeat, out=out, as_json=as_json)
 
 
-def tell(rig: Rig, run: Run, *, repeat: str, out: Path | None, as_json: bool, time: str = "simulated time") -> NoReturn:
+def tell(
+    rig: Rig,
+    run: Run,
+    *,
+    repeat: str,
+    out: Path | None,
+    as_json: bool,
+    time: str = "simulated time",
+    recorded: RunDirectory | None = None,
+) -> NoReturn:
     """Show a scenario that was played and judged, keep it when asked, leave with the exit code of its outcome.
 
-    RUN_DIR in `repeat` stands for the folder it is kept in.
+    RUN_DIR in `repeat` stands for the folder it is kept in. `recorded` is a run directory that has the live recording
+    already: everything else is kept beside it.
     """
     result = _Result(rig, run, tuple(entries_of(rig, run)), outcome_of(run), repeat, time)
-    folder = _keep(result, out) if out is not None else None
+    folder = None
+    if recorded is not None:
+        folder = _fill(result, recorded, live=True)
+    elif out is not None:
+        folder = _keep(result, out)
     if folder is not None:
         result = replace(result, repeat=repeat.replace(RUN_DIR, str(folder)))
     if as_json:
@@ -161,8 +176,16 @@ def _keep(result: _Result, base: Path) -> Path:
     from harness.rig.rundir import RunDirectory  # noqa: PLC0415 - only when evidence is kept
 
     with RunDirectory.create(base, result.rig.name) as directory:
-        result = replace(result, repeat=result.repeat.replace(RUN_DIR, str(directory.path)))
-        directory.write_scenario(result.run.scenario)
+        return _fill(result, directory, live=False)
+
+
+def _fill(result: _Result, directory: RunDirectory, *, live: bool) -> Path:
+    """Scenario, trace and verdicts; the bus as it was recorded live stays as it is."""
+    result = replace(result, repeat=result.repeat.replace(RUN_DIR, str(directory.path)))
+    directory.write_scenario(result.run.scenario)
+    if live:
+        directory.write_trace_only(result.run.trace)
+    else:
         directory.write_trace(result.run.trace)
-        directory.write_run(_record(result, directory.path))
-        return directory.path
+    directory.write_run(_record(result, directory.path))
+    return directory.path

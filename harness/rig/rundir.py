@@ -69,13 +69,18 @@ class RunDirectory:
 
     def write_trace(self, trace: traces.Trace) -> Path:
         """What the controller was given, what was true and what it did; and the same frames as a BLF log."""
-        path = self.path / "trace.npz"
-        traces.save(trace, path)
+        path = self.write_trace_only(trace)
         from harness.canbus.recorder import write_blf  # noqa: PLC0415 - python-can is slow to import
 
         partial = self.path / "partial.blf"  # the writer picks the format by the ending
         write_blf(trace.frames, partial)
         partial.replace(self.path / "bus.blf")
+        return path
+
+    def write_trace_only(self, trace: traces.Trace) -> Path:
+        """The trace without the log: the bus was recorded as it went by."""
+        path = self.path / "trace.npz"
+        traces.save(trace, path)
         return path
 
     def write_scenario(self, scenario: Scenario, name: str = "scenario.toml") -> Path:
