@@ -116,6 +116,7 @@ def _header(live: LiveRig) -> dict[str, Any]:
         "rig_sha256": rig.sha256,
         "dbc_sha256": rig.profile.database.sha256,
         "overruns": pace.overruns,
+        "late_p99_s": pace.p99_s,
         "late_max_s": pace.max_s,
     }
 

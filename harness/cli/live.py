@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What `shell` and `inject --live` share: a rig or bench in real time, and in the end what was done, judged and kept."""
+"""What `shell` and `inject --live` share: a rig or bench in real time, in the end judged and kept as a run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from harness.cli.failure import INTERRUPTED
-from harness.errors import BenchError, FirmwareError, UsageError
+from harness.errors import BenchError, FirmwareError
 
 if TYPE_CHECKING:
     from harness.bench.live import LiveRig
@@ -98,18 +98,6 @@ def one_shot(live: LiveRig, name: str, start: Start, action: FaultAction, length
                 shell.inject(action)
             live.step()
             shell.tick()
+        click.echo(err=as_json)
 
     return shell, loop
-
-
-def parse_ports(words: tuple[str, ...]) -> dict[str, str]:
-    """NAME=URL words as a table. Raises UsageError."""
-    table: dict[str, str] = {}
-    for word in words:
-        name, equals, url = word.partition("=")
-        if not equals or not name or not url:
-            raise UsageError(f"--port {word}: not NAME=URL; example: --port cells=/dev/ttyUSB0")
-        if name in table:
-            raise UsageError(f"--port {name} is given twice")
-        table[name] = url
-    return table

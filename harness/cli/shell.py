@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from harness.cli.benchargs import parse_ports, port_option
 from harness.cli.common import json_option, shell_quote
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def shell(rig: str, *, ports: tuple[str, ...], start: Start, out: Path, as_json:
 
     Example: printf 'drive\nwait 2s\ninject hvil-open\nwait 2s\n' | bms-harness shell ebus-lfp
     """
-    from harness.cli.live import parse_ports, poke  # noqa: PLC0415 - not needed for --help
+    from harness.cli.live import poke  # noqa: PLC0415 - not needed for --help
     from harness.cli.single import RUN_DIR  # noqa: PLC0415 - see above
 
     repeat = shell_quote("bms-harness", "replay", f"{RUN_DIR}/scenario.toml")
