@@ -16,6 +16,7 @@ from harness.instruments.model import LINES, READINGS, InstrumentSettings, Outpu
 
 _ARRAYS = ("cell_voltage_v", "cell_temp_degc")
 _WIRES = {"cell_connected": "open_cells", "temp_connected": "open_temps"}
+_OPEN_OHM = 1e12  # an insulation bank that is switched off
 _OFF = {"cell_temp_degc": np.nan, "insulation_ohm": np.inf}
 GARBAGE = b"\xff\x00*?,;\r\x80\n#9:\x07t12"  # line ends, BEL, the beginning of a frame, bytes that are no ASCII
 
@@ -138,7 +139,7 @@ def _put(pins: Pins, name: str, values: NDArray[np.float64]) -> None:
     elif name in LINES:
         setattr(pins, name, bool(values[0] > 0.5))  # noqa: PLR2004 - a line is 0 or 1
     else:
-        setattr(pins, name, float(values[0]))
+        setattr(pins, name, float(min(values[0], _OPEN_OHM)))
 
 
 def _shown(values: NDArray[np.float64]) -> Any:

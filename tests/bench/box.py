@@ -16,24 +16,21 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import click
 
+from harness.bench.campaign import choose_grid
 from harness.bench.energise import energised
 from harness.bench.file import Bench, load_bench
 from harness.bench.preflight import Preflight
 from harness.canbus.livelog import LiveLog
 from harness.clock import NS_PER_S, WallClock
-from harness.errors import RigError
-from harness.requirements.model import Requirement, Trip
-from harness.rig.compose import bounds_of
 from harness.rig.session import Run, Session
-from harness.scenario import FaultAction, Scenario
-from harness.search.boundary import grids
+from harness.scenario import Scenario
 from harness.verdict import Outcome
 from tests.bench.boxtable import Row, rows_of, write_table
 
@@ -132,16 +129,11 @@ class Played:
     bench: Run
 
 
-def playable(bench: Bench, scenarios: Sequence[Scenario], check: Callable[[Scenario], None]) -> Iterator[Scenario]:
-    """Those a bench can make and whose values stay inside its envelope."""
+def playable(bench: Bench) -> tuple[list[Scenario], int]:
+    """The boundary scenarios a bench can make and whose values stay inside its envelope; and how many there are."""
     with Preflight(bench) as preflight:
-        for scenario in scenarios:
-            try:
-                check(scenario)
-                preflight.require([scenario])
-            except RigError:
-                continue
-            yield scenario
+        choice = choose_grid(bench, preflight, bench.rig.requirements)
+    return list(choice.scenarios), len(choice.scenarios) + len(choice.left_out)
 
 
 def sample(scenarios: Sequence[Scenario], count: int, longest_s: float) -> list[Scenario]:
@@ -149,11 +141,6 @@ def sample(scenarios: Sequence[Scenario], count: int, longest_s: float) -> list[
     short = [scenario for scenario in scenarios if scenario.duration_s <= longest_s]
     step = max(1.0, len(short) / count)
     return [short[int(place * step)] for place in range(min(count, len(short)))]
-
-
-def boundary_set(bench: Bench) -> list[Scenario]:
-    """The boundary scenarios of `bms-harness run`."""
-    return grids(bench.rig.requirements, bounds_of(bench.rig), rig=bench.rig.name)
 
 
 def on_the_bench(bench: Bench, scenarios: Sequence[Scenario], recording: Path | None = None) -> list[Run]:
@@ -185,16 +172,6 @@ def differences(played: Sequence[Played]) -> list[str]:
     return found
 
 
-def trips(requirements: Sequence[Requirement]) -> list[Trip]:
-    """Requirements with a flag."""
-    return [requirement for requirement in requirements if isinstance(requirement, Trip)]
-
-
-def first_fault_s(scenario: Scenario) -> float:
-    """When its first fault begins."""
-    return min((action.at_s for action in scenario.action if isinstance(action, FaultAction)), default=0.0)
-
-
 def main() -> None:
     """Play a sample on both, print the table, and write it into docs/bench.md when asked to."""
     parser = argparse.ArgumentParser()
@@ -218,16 +195,15 @@ def main() -> None:
 
 
 def _play(bench: Bench, count: int, longest_s: float) -> list[Played]:
+    able, all_of_them = playable(bench)
+    click.echo(f"{len(able)} of {all_of_them} boundary scenarios can be played on the bench")
+    chosen = sample(able, count, longest_s)
+    virtual = in_virtual_time(bench, chosen)
     with energised(bench) as opened, opened.session() as session:
-        able = list(playable(bench, boundary_set(bench), session.check))
-        chosen = sample(able, count, longest_s)
-        click.echo(f"{len(able)} of {len(boundary_set(bench))} boundary scenarios can be played on the bench")
-        virtual = in_virtual_time(bench, chosen)
         played = []
         for one, expected in zip(chosen, virtual, strict=True):
             run = session.run(one)
-            late = run.trace.header.get("overruns")
-            click.echo(f"{one.title}: {run.error or 'played'}, {late} overruns")
+            click.echo(f"{one.title}: {run.error or 'played'}; {run.lateness}", err=True)
             played.append(Played(one, expected, run))
         return played
 
