@@ -1,25 +1,45 @@
 # SPDX-License-Identifier: Apache-2.0
 """A rig that runs in real time, virtual or on a bench, with faults and requests put in by hand while it runs.
 
-    with VirtualRealtime(rig, clock, start="drive") as live:
-        live.inject(begin(0.0, "cell-voltage", cell=17, voltage_v=3.8))
-        while wanted:
-            live.step()
-            show(live.row(), live.frames())
+with VirtualRealtime(rig, clock, start="drive") as live:
+    live.inject(begin(0.0, "cell-voltage", cell=17, voltage_v=3.8))
+    while wanted:
+        live.step()
+        show(live.row(), live.frames())
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from harness.bench.pacer import Lateness
-from harness.clock import Clock
+import numpy as np
+
+from harness.bench.hands import ActiveFault, Hands
+from harness.bench.pacer import Lateness, Pacer
+from harness.clock import NS_PER_S, Clock
+from harness.errors import FirmwareError
+from harness.kernel.columns import COLUMNS
 from harness.kernel.config import Event, Fault
+from harness.kernel.simulation import TraceBuffers
+from harness.rig.compose import bounds_of, kernel_config
 from harness.rig.file import Rig
+from harness.rig.machine import Machine
+from harness.rig.plan import Planner
+from harness.rig.recording import Recorder, Stepped
+from harness.rig.session import build_libraries, trace_header
+from harness.rig.starts import StartStates
 from harness.scenario import CommandAction, FaultAction, Start
 from harness.trace import Frames, Side
+
+__all__ = ["ActiveFault", "LiveRig", "Row", "Running", "VirtualRealtime"]
+
+_BUFFER_S = 120.0  # then the record starts over: the rise of temperatures has no past for 3 s
+_LEAST_FRAME_BITS = 47
+_PAUSED_NS = 100_000_000  # later than this is a pause, not lateness: the rig does not run after it
+_PLACES: Mapping[tuple[Side, str], int] = {named: int(column) for column, named in COLUMNS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +51,8 @@ class Row:
 
     def value(self, side: Side, quantity: str) -> float:
         """One column, by the names of a trace: ("given", "cell_voltage_max_v"), ("output", "contactors")."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True, slots=True)
-class ActiveFault:
-    """A fault that was put in by hand. `until_s` is infinite for one that stays; `fired`: it changed an input."""
-
-    label: str
-    action: FaultAction
-    from_s: float
-    until_s: float
-    fired: bool
+        place = _PLACES.get((side, quantity))
+        return math.nan if place is None or not self.columns else self.columns[place]
 
 
 class LiveRig(Protocol):
@@ -64,7 +74,7 @@ class LiveRig(Protocol):
         ...
 
     def step(self) -> None:
-        """Wait for the next tick and play it. BenchError or FirmwareError end it; the bench is in its safe state then."""
+        """Wait for the next tick and play it. Raises BenchError, with the bench in its safe state, or FirmwareError."""
         ...
 
     def row(self) -> Row:
@@ -104,14 +114,155 @@ class LiveRig(Protocol):
         ...
 
 
-class VirtualRealtime:
-    """A virtual rig paced by the clock: kernel and real firmware. Implements `LiveRig`; a context manager."""
+class Running:
+    """What `LiveRig`s have in common: a machine that is stepped into buffers, and hands that put things in.
+
+    `refuse` raises for a fault that this rig cannot make.
+    """
+
+    def __init__(
+        self,
+        rig: Rig,
+        machine: Stepped,
+        planner: Planner,
+        pacer: Pacer,
+        *,
+        requested: str,
+        refuse: Callable[[FaultAction], None] = lambda _: None,
+    ) -> None:
+        self._rig, self._machine, self._pacer, self._refuse = rig, machine, pacer, refuse
+        self._base_ns = machine.simulation.now_ns
+        bus = rig.file.bus
+        rate = bus.buses * bus.bitrate / _LEAST_FRAME_BITS
+        self._buffers = TraceBuffers(machine.config, _BUFFER_S, cells=False, flags=False, frames_per_s=rate)
+        self._told = 0
+        self._hands = Hands(
+            planner,
+            machine.simulation,
+            base_ns=self._base_ns,
+            tick_ns=machine.tick_ns,
+            requested=requested,
+            rig=rig.name,
+        )
+
+    @property
+    def rig(self) -> Rig:
+        """See LiveRig."""
+        return self._rig
+
+    @property
+    def now_s(self) -> float:
+        """See LiveRig."""
+        return (self._machine.simulation.now_ns - self._base_ns) / NS_PER_S
+
+    @property
+    def tick_s(self) -> float:
+        """See LiveRig."""
+        return self._machine.tick_ns / NS_PER_S
+
+    def step(self) -> None:
+        """See LiveRig."""
+        buffers = self._buffers
+        if buffers.n_rows >= buffers.max_rows - 1 or buffers.n_frames > buffers.max_frames // 2:
+            self._start_over()
+        now_ns = self._machine.simulation.now_ns
+        if self._pacer.clock.now_ns() - self._pacer.clock_ns(now_ns + self._machine.tick_ns) > _PAUSED_NS:
+            self._pacer.begin(now_ns)
+        self._advance(now_ns + self._machine.tick_ns)
+
+    def row(self) -> Row:
+        """See LiveRig."""
+        buffers = self._buffers
+        if not buffers.n_rows:
+            return Row(0.0, ())
+        return Row(self.now_s, tuple(buffers.columns[:, -1].tolist()))
+
+    def frames(self) -> Frames:
+        """See LiveRig."""
+        since, self._told = self._told, self._buffers.n_frames
+        found = {name: self._buffers.frames(name)[since:].copy() for name in _FRAME_FIELDS}
+        t_ns = np.maximum(found["ns"], np.uint64(self._base_ns)) - np.uint64(self._base_ns)
+        return Frames(
+            t_ns=t_ns,
+            id=found["id"],
+            flags=found["flags"],
+            bus=found["bus"],
+            node=found["node"],
+            length=found["length"],
+            data=found["data"],
+        )
+
+    def inject(self, action: FaultAction) -> str:
+        """See LiveRig."""
+        self._refuse(action)
+        return self._hands.inject(action)
+
+    def clear(self, label: str) -> int:
+        """See LiveRig."""
+        return self._hands.clear(label)
+
+    def command(self, action: CommandAction) -> None:
+        """See LiveRig."""
+        self._hands.command(action)
+
+    def faults(self) -> tuple[ActiveFault, ...]:
+        """See LiveRig."""
+        return self._hands.faults()
+
+    def plan(self, events: Sequence[Event], faults: Sequence[Fault]) -> None:
+        """See LiveRig."""
+        self._hands.plan(events, faults)
+
+    def lateness(self) -> Lateness:
+        """See LiveRig."""
+        return self._pacer.lateness()
+
+    def _advance(self, until_ns: int) -> None:
+        status = self._machine.simulation.run(until_ns / NS_PER_S, self._buffers)
+        if status.error:
+            raise FirmwareError(status.error)
+
+    def _start_over(self) -> None:
+        """Frames nobody has asked for yet are lost; a shell asks five times a second."""
+        self._buffers.clear()
+        self._told = 0
+
+
+_FRAME_FIELDS = ("ns", "id", "flags", "bus", "node", "length", "data")
+
+
+class VirtualRealtime(Running):
+    """A virtual rig paced by the clock: kernel and real firmware. Implements `LiveRig`; a context manager.
+
+    The start state is reached as fast as the machine can, then time is the clock's.
+    """
 
     def __init__(self, rig: Rig, clock: Clock, *, start: Start = "standby") -> None:
-        raise NotImplementedError
+        rig.read_all()
+        kernel, firmware = build_libraries(rig)
+        self._whole = Machine(kernel, firmware, kernel_config(rig))
+        planner = Planner(rig.profile, bounds_of(rig))
+        recorder = Recorder(self._whole, rig, trace_header(rig, self._whole))
+        try:
+            reached = StartStates(self._whole, planner, recorder, rig).restore(start)
+        except BaseException:
+            self._whole.close()
+            raise
+        super().__init__(rig, self._whole, planner, Pacer(clock), requested=reached.requested)
+        self._hands.plan((), ())  # nothing of the way to the start state is left
+        self._pacer.begin(self._base_ns)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        raise NotImplementedError
+        self.close()
+
+    def close(self) -> None:
+        """End the firmware."""
+        self._whole.close()
+
+    def _advance(self, until_ns: int) -> None:
+        self._pacer.wait(self._pacer.clock_ns(until_ns))
+        self._pacer.tick(until_ns)
+        super()._advance(until_ns)

@@ -50,13 +50,15 @@ def _print_catalogue(entries: Sequence[FaultKind]) -> None:
     from harness.report.terminal import make_console  # noqa: PLC0415 - see above
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("class", "fault", "acts on", "parameters", "what it is"):
-        table.add_column(heading, no_wrap=heading in {"class", "fault", "acts on"})
+    for heading in ("class", "fault", "acts on", "bench", "parameters", "what it is"):
+        table.add_column(heading, no_wrap=heading in {"class", "fault", "acts on", "bench"})
     last = ""
     for entry in entries:
         group = entry.fault_class.value
         words = ", ".join(f"{p.name} [{p.unit}]" if p.unit else p.name for p in entry.parameters)
-        table.add_row(group if group != last else "", entry.kind, entry.where.value, escape(words), entry.title)
+        on_bench = "yes" if entry.bench else ""
+        shown = group if group != last else ""
+        table.add_row(shown, entry.kind, entry.where.value, on_bench, escape(words), entry.title)
         last = group
     console = make_console()
     console.print(table)
@@ -73,7 +75,8 @@ def _print_kind(entry: FaultKind) -> None:
 
     click.echo(f"{entry.kind}: {entry.title}")
     click.echo(f"class {entry.fault_class.value}; acts on {entry.where.value}; source: {entry.source}")
-    click.echo(f"shapes: {', '.join(shapes_of(entry))}\n")
+    click.echo(f"shapes: {', '.join(shapes_of(entry))}")
+    click.echo(f"on a bench: {'yes' if entry.bench else f'no: {entry.bench_obstacle}'}\n")
     rows = [
         (p.name, p.unit, allowed_text(p), "" if p.default is None else str(p.default), p.meaning)
         for p in (*entry.parameters, *timing_of(entry))

@@ -3,19 +3,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from difflib import get_close_matches
 
 from harness.errors import UsageError
+from harness.faults.bench import obstacle
 from harness.faults.kinds import actuators, can, cells, electronics, sensing, surroundings
 from harness.faults.model import TIMING, FaultKind, Parameter
 
-CATALOGUE: tuple[FaultKind, ...] = (
-    *cells.KINDS,
-    *sensing.KINDS,
-    *actuators.KINDS,
-    *electronics.KINDS,
-    *surroundings.KINDS,
-    *can.KINDS,
+CATALOGUE: tuple[FaultKind, ...] = tuple(
+    replace(kind, bench_obstacle=obstacle(kind))
+    for part in (cells, sensing, actuators, electronics, surroundings, can)
+    for kind in part.KINDS
 )
 
 _BY_NAME = {kind.kind: kind for kind in CATALOGUE}

@@ -25,6 +25,7 @@ def kind_document(kind: FaultKind) -> dict[str, Any]:
         "source": kind.source,
         "virtual": kind.virtual,
         "bench": kind.bench,
+        "bench_obstacle": kind.bench_obstacle,
         "masks": list(kind.masks),
         "changes": list(kind.changes),
         "shapes": list(shapes_of(kind)),

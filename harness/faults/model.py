@@ -81,7 +81,7 @@ class FaultKind:
     judges work on what was given and need no mask. `source` says where the mechanism or its numbers come from.
     `options` gives the number behind each choice of an enumeration. `noise_from` names the parameter that is the
     standard deviation: such a kind is always noise. `shapes` are the courses over time it takes; empty: those that its
-    effects allow (`catalogue.shapes_of`).
+    effects allow (`catalogue.shapes_of`). `bench_obstacle`: why a bench cannot make it; the catalogue fills it in.
 
     `changes` names what differs because of the fault alone, as long as the controller has not reacted: "given.<q>" what
     the controller is given, "truth.<q>" what is true, with the quantities of `harness.units` and the columns of a
@@ -98,13 +98,18 @@ class FaultKind:
     parameters: tuple[Parameter, ...]
     source: str
     virtual: bool = True
-    bench: bool = False
+    bench_obstacle: str = ""
     masks: tuple[str, ...] = ()
     options: Mapping[str, float] = field(default_factory=dict)
     noise_from: str = ""
     shapes: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
     needs: str = ""
+
+    @property
+    def bench(self) -> bool:
+        """Whether a bench can make it; single parameters may be refused still (`harness.faults.bench.obstacle_of`)."""
+        return not self.bench_obstacle
 
 
 # Parameters every fault takes: when it acts and with which time shape (design issue "time shapes").

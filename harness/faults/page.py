@@ -19,7 +19,8 @@ clipped. Every fault of every run reports whether it *fired*, that is, changed w
 
 - *acts on*: `truth` bends the plant, `given` only what the controller's sensors read, `bus` the frames.
 - *shapes*: courses over time. `step` acts from its start until `for_s` is over (a pulse) or to the end.
-- *plays on*: a virtual rig, a bench, or both.
+- *plays on*: a virtual rig and a bench (both), or only a virtual rig, and why. A bench may refuse single parameters,
+  too, with the reason and before anything is energised: frames of the controller itself, say, cannot be bent.
 - *masks*: quantities that the controller can no longer know because of the fault.
 - Indices count from 1, from the negative end of the string; `all` means every one. Positive current discharges.
 
@@ -68,7 +69,7 @@ def _table(kinds: list[FaultKind]) -> Iterator[str]:
 
 
 def _plays_on(kind: FaultKind) -> str:
-    return {(True, True): "both", (True, False): "virtual", (False, True): "bench"}.get((kind.virtual, kind.bench), "")
+    return "both" if kind.bench else f"virtual: {_cell(kind.bench_obstacle)}"
 
 
 def _parameter(parameter: Parameter) -> str:

@@ -40,6 +40,7 @@ def catalogue_schema() -> dict[str, Any]:
             "source": {**_TEXT, "description": "where the mechanism or its numbers come from"},
             "virtual": {"type": "boolean", "description": "can be played on a virtual rig"},
             "bench": {"type": "boolean", "description": "can be played on a bench"},
+            "bench_obstacle": {"type": "string", "description": "why not; empty when it can"},
             "masks": {**_TEXTS, "description": "quantities the controller can no longer know"},
             "changes": {**_TEXTS, "minItems": 1, "description": "what differs as long as the controller does nothing"},
             "shapes": {"type": "array", "minItems": 1, "items": {"enum": ["step", "ramp", "intermittent", "noise"]}},

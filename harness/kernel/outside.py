@@ -23,7 +23,7 @@ NO_NODES = 0
 
 
 class Given(IntFlag):
-    """Which inputs come from outside (BH_OUTSIDE_*), each with its flags. SUPPLY decides whether the controller runs."""
+    """Which inputs come from outside (BH_OUTSIDE_*), with their flags. SUPPLY decides whether the controller runs."""
 
     NONE = 0
     CELLS = 1
@@ -90,7 +90,7 @@ class OutFrame:
 
 
 class Outlet:
-    """Frames of some nodes, taken as they are handed over: before they wait for the virtual bus, faults on them done."""
+    """Frames of some nodes as they are handed over: before they wait for the virtual bus, faults on them done."""
 
     def __init__(self, ffi: Any, row: Any) -> None:
         self._ffi, self._row = ffi, row

@@ -3,22 +3,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import FirmwareError
 from harness.kernel.columns import COLUMNS, Column
+from harness.kernel.config import Event, Fault, KernelConfig
 from harness.kernel.simulation import FaultReport, RunStatus, TraceBuffers
 from harness.observation import Observation
-from harness.rig.machine import Machine
 from harness.rig.plan import Plan, PlannedFault, to_ns
 from harness.scenario import Scenario
 from harness.trace import FaultRecord, Frames, Mark, Side, Trace
 
 if TYPE_CHECKING:
     from harness.rig.file import Rig
+
+
+class Played(Protocol):
+    """A simulation that a recorder can play plans on: `harness.kernel.simulation.Simulation`, or one on a bench."""
+
+    @property
+    def now_ns(self) -> int:
+        """Its time."""
+        ...
+
+    def plan(self, events: Sequence[Event] = (), faults: Sequence[Fault] = ()) -> None:
+        """Replace all events and faults from now on."""
+        ...
+
+    def run(self, until_s: float, buffers: TraceBuffers) -> RunStatus:
+        """Advance, appending to the buffers."""
+        ...
+
+    def fault_reports(self) -> tuple[FaultReport, ...]:
+        """One for every planned fault."""
+        ...
+
+    def save_state(self) -> Any:
+        """A checkpoint."""
+        ...
+
+    def load_state(self, state: Any) -> None:
+        """Back to a checkpoint."""
+        ...
+
+
+class Stepped(Protocol):
+    """A controller in its world: `harness.rig.machine.Machine`, or one on a bench."""
+
+    @property
+    def simulation(self) -> Played:
+        """What is stepped; another one after `reload`."""
+        ...
+
+    @property
+    def config(self) -> KernelConfig:
+        """What the kernel was told."""
+        ...
+
+    @property
+    def checkpointable(self) -> bool:
+        """Whether states can be saved and restored."""
+        ...
+
+    @property
+    def tick_ns(self) -> int:
+        """The tick in ns."""
+        ...
+
+    def reload(self) -> None:
+        """From power-on again."""
+        ...
+
 
 NS_PER_S = 1e9
 FRAME_JITTER_S = 0.002  # a frame may wait for a few others that have the bus
@@ -31,10 +90,21 @@ _MICRO, _MILLI = np.float32(1e-6), np.float32(1e-3)
 class Recorder:
     """Plays plans on a machine. Buffers of runs that are not kept are used again by the next."""
 
-    def __init__(self, machine: Machine, rig: Rig, header: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        machine: Stepped,
+        rig: Rig,
+        header: Mapping[str, Any],
+        *,
+        measured: Callable[[], Mapping[str, Any]] = dict,
+        unseen: Collection[tuple[Side, str]] = (),
+    ) -> None:
+        """`measured` adds to the header what is known only after a run; `unseen` are columns that nobody could see."""
         self._machine = machine
         self._rig = rig
         self._header = dict(header)
+        self._measured = measured
+        self._unseen = frozenset(unseen)
         # Cell by cell only if a requirement names one: a campaign would spend more time on memory than on cells.
         self._cells_judged = any("cell_voltage_v[" in repr(requirement) for requirement in rig.requirements)
         self._sides = tuple(_columns_of(side) for side in _SIDES)
@@ -53,10 +123,12 @@ class Recorder:
         return self._trace(buffers, base_ns, status.error, scenario, faults, plan.marks)
 
     def watch(self, until_ns: int) -> Observation:
-        """Let time pass without a scenario. Raises nothing: an error of the firmware ends the record."""
+        """Let time pass without a scenario. Raises FirmwareError when the firmware breaks off: no time passes then."""
         base_ns = self._machine.simulation.now_ns
         buffers = self._buffers((until_ns - base_ns) / NS_PER_S, keep=False)
         status = self._advance(until_ns, buffers)
+        if status.error:
+            raise FirmwareError(status.error)
         return self.observe(self._trace(buffers, base_ns, status.error, None, (), ()))
 
     def nothing(self, scenario: Scenario, error: str) -> Trace:
@@ -72,7 +144,8 @@ class Recorder:
 
     def observe(self, trace: Trace) -> Observation:
         """What judges may look at, of a trace of this rig."""
-        return Observation(trace, self._rig.profile, timing_s=self._header["timing_s"], boot_s=self._header["boot_s"])
+        header = trace.header
+        return Observation(trace, self._rig.profile, timing_s=header["timing_s"], boot_s=header["boot_s"])
 
     def _advance(self, until_ns: int, buffers: TraceBuffers) -> RunStatus:
         self._last = buffers
@@ -114,7 +187,9 @@ class Recorder:
             side: dict(zip(names, extremes[first : first + len(names)], strict=True))
             for side, first, names in self._sides
         }
-        header = self._header
+        for side, name in self._unseen:
+            del columns[side][name], ranges[side][name]
+        header = {**self._header, **self._measured()}
         if scenario is not None:
             header = {**header, "seed": scenario.seed, "scenario": scenario.title, "start": scenario.start}
         return Trace(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from harness import __version__
 from harness.canbus.profile import Profile
@@ -20,6 +20,7 @@ from harness.clock import NS_PER_S, WallClock
 from harness.errors import FirmwareError, UsageError
 from harness.faults.check import Bounds
 from harness.firmware.builder import BuildOptions, build_firmware, build_kernel, find_compiler
+from harness.firmware.loader import FirmwareLibrary
 from harness.firmware.sanitizer import child_environment
 from harness.observation import Observation
 from harness.requirements.judge import judge_all
@@ -65,7 +66,7 @@ class Session:
         kernel, firmware = build_libraries(rig, sanitize=sanitize, defects=defect != 0)
         self._machine = Machine(kernel, firmware, kernel_config(rig), defect=defect)
         self._planner = Planner(rig.profile, self.bounds)
-        self._recorder = Recorder(self._machine, rig, _header(rig, self._machine))
+        self._recorder = Recorder(self._machine, rig, trace_header(rig, self._machine))
         self._starts = StartStates(self._machine, self._planner, self._recorder, rig)
 
     def __enter__(self) -> Self:
@@ -134,6 +135,20 @@ class Session:
         return (self._clock.now_ns() - start_ns) / NS_PER_S
 
 
+class Built(Protocol):
+    """What a header tells of a machine."""
+
+    @property
+    def kernel_path(self) -> Path:
+        """The kernel library."""
+        ...
+
+    @property
+    def firmware(self) -> FirmwareLibrary:
+        """The firmware that is loaded."""
+        ...
+
+
 def build_libraries(rig: Rig, *, sanitize: bool = False, defects: bool = False) -> tuple[Path, Path]:
     """Kernel and firmware of a rig, built if needed. Raises FirmwareError with the compiler's output.
 
@@ -154,7 +169,7 @@ def _require_runtime() -> None:
         )
 
 
-def _header(rig: Rig, machine: Machine) -> dict[str, Any]:
+def trace_header(rig: Rig, machine: Built) -> dict[str, Any]:
     """What every trace of a session carries; enough to judge it again without the rig."""
     tick_s = rig.file.simulation.tick_ms / 1000.0
     return {

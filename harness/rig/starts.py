@@ -15,9 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import FirmwareError
 from harness.kernel.config import Event, EventKind
-from harness.rig.machine import Machine
 from harness.rig.plan import Planner, to_ns
-from harness.rig.recording import Recorder
+from harness.rig.recording import Recorder, Stepped
 from harness.scenario import Start
 from harness.units import CONTROLLER_STATES
 
@@ -28,6 +27,7 @@ CHUNK_S = 0.1
 PATIENCE_S = {"standby": 5.0, "drive": 15.0, "charge": 15.0}  # beyond the boot time: three tries to precharge fit in
 SETTLE_S = {"standby": 0.5, "drive": 2.0, "charge": 3.0}
 OFF_S = 1.0
+RESET_PATIENCE_S = 10.0  # more where latched faults are reset first: their causes have to be gone for seconds
 _POSITIVE, _NEGATIVE, _PRECHARGE = 1, 2, 4  # FIL_OUT_*
 _MAINS = _POSITIVE | _NEGATIVE
 _NAMES = {number: name for name, number in CONTROLLER_STATES.items()}
@@ -45,8 +45,14 @@ class StartState:
 class StartStates:
     """Reaches start states when they are first needed."""
 
-    def __init__(self, machine: Machine, planner: Planner, recorder: Recorder, rig: Rig) -> None:
+    def __init__(
+        self, machine: Stepped, planner: Planner, recorder: Recorder, rig: Rig, *, remembers: bool = False
+    ) -> None:
+        """`remembers`: the controller still has the latched faults of whatever was before, and is asked to reset them
+        while it boots.
+        """
         self._machine = machine
+        self._remembers = remembers
         self._planner = planner
         self._recorder = recorder
         self._rig = rig
@@ -82,8 +88,24 @@ class StartStates:
 
     def _boot(self) -> None:
         switch_on = (_event(0, EventKind.POWER, 1.0), _event(0, EventKind.IGNITION, 1.0))
-        self._ask((*switch_on, *self._planner.request("standby", 0)))
-        self._wait_for("standby", self._rig.file.firmware.boot_s)
+        boot_s = self._rig.file.firmware.boot_s
+        resets = self._resets(boot_s) if self._remembers else ()
+        self._ask((*switch_on, *self._planner.request("standby", 0), *resets))
+        self._wait_for("standby", boot_s)
+        if self._remembers:  # a pulse may be under way
+            self._ask(self._planner.request("standby", self._machine.simulation.now_ns))
+
+    def _patience_s(self, name: str) -> float:
+        return PATIENCE_S[name] + (RESET_PATIENCE_S if self._remembers else 0.0)
+
+    def _resets(self, boot_s: float) -> list[Event]:
+        """A reset request every second as long as there is patience: it counts once the cause is known to be gone."""
+        pulses = range(int(self._patience_s("standby")))
+        return [
+            event
+            for pulse in pulses
+            for event in self._planner.request("reset-faults", to_ns(boot_s + pulse), requested="standby")
+        ]
 
     def _leave_standby(self, name: Start) -> None:
         now_ns = self._machine.simulation.now_ns
@@ -101,7 +123,7 @@ class StartStates:
         """Until truth and report agree that the state is there, and still do after it has settled."""
         simulation = self._machine.simulation
         begin_ns = simulation.now_ns
-        give_up_ns = begin_ns + to_ns(boot_s + PATIENCE_S[name])
+        give_up_ns = begin_ns + to_ns(boot_s + self._patience_s(name))
         reported = "nothing"
         while True:
             reported = self._watch(CHUNK_S, reported)

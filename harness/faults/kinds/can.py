@@ -50,12 +50,11 @@ def _frames(
     source: str,
     options: Mapping[str, float] | None = None,
     which: Parameter = FRAME,
-    bench: bool = False,
 ) -> FaultKind:
     """A fault on single frames, chosen by message, chance and number."""
     effect = Effect(point, "SET", value, which.name, extra={**_SELECTED, **(extra or {})})
     return FaultKind(
-        kind, FaultClass.CAN, title, Where.BUS, (effect,), (which, *parameters, *SELECTION), source, bench=bench,
+        kind, FaultClass.CAN, title, Where.BUS, (effect,), (which, *parameters, *SELECTION), source,
         masks=_AGES, options=options or {}, shapes=("step", "intermittent"), changes=("bus",),
     )  # fmt: skip
 
@@ -154,11 +153,9 @@ _PATTERN = _whole(
 )
 
 
-def _foreign(
-    kind: str, title: str, effect: Effect, parameters: tuple[Parameter, ...], source: str, *, bench: bool = False
-) -> FaultKind:
+def _foreign(kind: str, title: str, effect: Effect, parameters: tuple[Parameter, ...], source: str) -> FaultKind:
     return FaultKind(
-        kind, FaultClass.CAN, title, Where.BUS, (effect,), parameters, source, bench=bench, masks=_AGES,
+        kind, FaultClass.CAN, title, Where.BUS, (effect,), parameters, source, masks=_AGES,
         shapes=("step",), changes=("bus",),
     )  # fmt: skip
 
@@ -170,7 +167,6 @@ FOREIGN: tuple[FaultKind, ...] = (
         Effect("FOREIGN_SENDER", "SET", "interval_s", "imitated", extra={"mask": "pattern", "count": "frames"}),
         (IMITATED, number("interval_s", "s", 0.001, 60.0, "from one forgery to the next"), _PATTERN, SELECTION[2]),
         f"{_FAULTS_OF_FIELDBUS}: masquerade",
-        bench=True,
     ),
     _foreign(
         "foreign-collision",
@@ -189,7 +185,6 @@ FOREIGN: tuple[FaultKind, ...] = (
             _whole("bytes", 0, 8, "payload, all zero", default=8.0),
         ),
         "babbling idiot failure of event-triggered buses: Kopetz, Real-Time Systems (not confirmed)",
-        bench=True,
     ),
 )
 

@@ -18,13 +18,12 @@ def _cell(
     parameters: tuple[Parameter, ...],
     source: str,
     *,
-    bench: bool = False,
     shapes: tuple[str, ...] = (),
     fault_class: FaultClass = FaultClass.CELL,
     noise_from: str = "",
 ) -> FaultKind:
     return FaultKind(
-        kind, fault_class, title, Where.TRUTH, effects, (CELL, *parameters), source, bench=bench, shapes=shapes,
+        kind, fault_class, title, Where.TRUTH, effects, (CELL, *parameters), source, shapes=shapes,
         noise_from=noise_from, changes=FLOW,
     )  # fmt: skip
 
@@ -41,7 +40,6 @@ CELLS: tuple[FaultKind, ...] = (
         (Effect("CELL_VOLTAGE", "SET", "voltage_v", "cell"),),
         (number("voltage_v", "V", 0.0, 6.0, "voltage between the cell's terminals"),),
         "what a cell simulator channel does on a bench; 0..6 V is the usual channel range (assumption)",
-        bench=True,
     ),
     _cell(
         "cell-self-discharge",
@@ -94,7 +92,6 @@ CELLS: tuple[FaultKind, ...] = (
         (Effect("JOINT_OHM", "SET", "resistance_ohm", "cell"),),
         (number("resistance_ohm", "ohm", 0.0, 0.1, "extra resistance; 0.1 to 5 mohm were seen"),),
         _LOOSE,
-        bench=True,
         fault_class=FaultClass.CONNECTION,
     ),
     _cell(
@@ -121,7 +118,7 @@ CELLS: tuple[FaultKind, ...] = (
 def _wiring(kind: str, title: str, effect: Effect, parameters: tuple[Parameter, ...], source: str) -> FaultKind:
     found = ("given.cells_open_wire", "given.cells_invalid") if effect.point == "SENSE_CELL_OPEN_WIRE" else ()
     return FaultKind(
-        kind, FaultClass.WIRING, title, Where.GIVEN, (effect,), parameters, source, bench=True,
+        kind, FaultClass.WIRING, title, Where.GIVEN, (effect,), parameters, source,
         masks=("cell_voltage_v",), changes=("given.cell_voltage_v", *found),
     )  # fmt: skip
 

@@ -43,7 +43,6 @@ class Channel:
     step_unit: str = ""
     step_key: str = ""
     source: str = FIELD
-    settable: bool = True
 
     @property
     def _index(self) -> str | int:
@@ -57,7 +56,6 @@ class Channel:
         parameters: tuple[Parameter, ...] = (),
         *,
         source: str = "",
-        bench: bool = True,
         noise_from: str = "",
         changes: tuple[str, ...] = (),
     ) -> FaultKind:
@@ -70,7 +68,6 @@ class Channel:
             effects,
             (*own, *parameters),
             source or self.source,
-            bench=bench,
             masks=(self.quantity,),
             noise_from=noise_from,
             changes=changes or (f"given.{self.quantity}",),
@@ -95,7 +92,7 @@ class Channel:
         step = self._step("step", self.step / 1000.0, self.step, "readings are multiples of this")
         spikes = Effect(self.point, "SPIKE", spike.name, self._index, extra={"probability": "share"})
         return (
-            self._kind("set", "replaced by a value", (self._effect("SET", value.name),), (value,), bench=self.settable),
+            self._kind("set", "replaced by a value", (self._effect("SET", value.name),), (value,)),
             self._kind("offset", "shifted", (self._effect("ADD", offset.name),), (offset,)),
             self._kind("gain", "scaled", (self._effect("SCALE", "factor"),), (_FACTOR,)),
             self._kind("drift", "drifts away", (self._effect("DRIFT", drift.name),), (drift,)),
@@ -117,14 +114,12 @@ class Channel:
         delay = number("delay_s", "s", 0.01, LONGEST_DELAY_S, "age of the reading, which is said to be fresh")
         return (
             self._kind("stuck", "frozen, still marked valid and fresh", stuck, (at,)),
-            self._kind("delayed", "late", (self._effect("DELAY", "delay_s"),), (delay,), bench=False),
+            self._kind("delayed", "late", (self._effect("DELAY", "delay_s"),), (delay,)),
         )
 
     def invalid(self, title: str, changes: str) -> FaultKind:
         """The reading is marked invalid; it stays what it was."""
-        return self._kind(
-            "invalid", title, (self._effect("INVALID"),), source=PORT, bench=False, changes=(f"given.{changes}",)
-        )
+        return self._kind("invalid", title, (self._effect("INVALID"),), source=PORT, changes=(f"given.{changes}",))
 
 
 _FACTOR = number("factor", "", 0.0, 3.0, "multiplies the reading")

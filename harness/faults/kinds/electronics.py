@@ -21,12 +21,11 @@ def _electronics(
     source: str,
     changes: tuple[str, ...],
     *,
-    bench: bool = False,
     noise_from: str = "",
     shapes: tuple[str, ...] = (),
 ) -> FaultKind:
     return FaultKind(
-        kind, FaultClass.SUPPLY, title, Where.TRUTH, effects, parameters, source, bench=bench, noise_from=noise_from,
+        kind, FaultClass.SUPPLY, title, Where.TRUTH, effects, parameters, source, noise_from=noise_from,
         shapes=shapes, changes=changes,
     )  # fmt: skip
 
@@ -35,7 +34,7 @@ def _supply(kind: str, title: str, parameter: Parameter, source: str = _NETS, *,
     noise = parameter.name if parameter.name.startswith("sigma") else ""
     effect = Effect("SUPPLY_V", op, 0.0 if noise else parameter.name)
     changes = (*_SUPPLY, *_POWER)
-    return _electronics(kind, title, (effect,), (parameter,), source, changes, bench=True, noise_from=noise)
+    return _electronics(kind, title, (effect,), (parameter,), source, changes, noise_from=noise)
 
 
 KINDS: tuple[FaultKind, ...] = (
@@ -69,7 +68,6 @@ KINDS: tuple[FaultKind, ...] = (
         (_HELD,),
         "watchdog or EMC reset; with shape = intermittent a reset loop",
         _POWER,
-        bench=True,
         shapes=("step", "intermittent"),
     ),
     _electronics(

@@ -12,7 +12,7 @@ _NTC = "10 kohm NTC at its rail: the ends of common conversion tables (assumptio
 CELL_V = Channel(
     "cell-sensor", "cell voltage", "SENSE_CELL_V", FaultClass.SENSING, "cell_voltage_v", "V", "v", "voltage",
     low=0.0, high=6.0, offset=6.0, noise=1.0, drift=1.0, spike=6.0, step=1.0, lowest=0.0, highest=5.7,
-    place=CELL, settable=False,
+    place=CELL,
 )  # fmt: skip
 CELL_T = Channel(
     "temp-sensor", "temperature", "SENSE_TEMP_DEGC", FaultClass.SENSING, "cell_temp_degc", "°C", "degc", "temp",
@@ -44,10 +44,9 @@ def _given(
     quantity: str,
     *changes: str,
     source: str = FIELD,
-    bench: bool = True,
 ) -> FaultKind:
     return FaultKind(
-        kind, FaultClass.SENSING, title, Where.GIVEN, effects, parameters, source, bench=bench, masks=(quantity,),
+        kind, FaultClass.SENSING, title, Where.GIVEN, effects, parameters, source, masks=(quantity,),
         changes=changes or (f"given.{quantity}",),
     )  # fmt: skip
 
@@ -71,7 +70,6 @@ CELL_SENSING: tuple[FaultKind, ...] = (
         "given.cell_voltage_v",
         "given.cells_invalid",
         source=PORT,
-        bench=False,
     ),
     _given(
         "module-lost",

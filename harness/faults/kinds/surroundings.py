@@ -19,7 +19,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("HVIL_OPEN", "SET", 1.0),),
         (),
         "a plug pulled or a cover opened; ISO 6469-3",
-        bench=True,
         changes=("given.hvil_closed",),
     ),
     FaultKind(
@@ -30,7 +29,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("CRASH", "SET", 1.0),),
         (),
         "hard-wired crash line, contactors open within 10-100 ms (assumption)",
-        bench=True,
         changes=("given.crash",),
     ),
     FaultKind(
@@ -41,7 +39,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("FUSE_OPEN", "SET", 1.0), Effect("HVIL_OPEN", "SET", 1.0)),
         (),
         "a manual service disconnect carries an interlock contact; ISO 6469-3 (not confirmed)",
-        bench=True,
         changes=("given.hvil_closed", "truth.fuse_open", *FLOW),
     ),
     FaultKind(
@@ -72,7 +69,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("CHARGER_IGNORES_LIMITS", "SET", 1.0),),
         (),
         "single fault in IEC 62619 clause 8 (functional safety): overcharge control",
-        bench=True,
         changes=FLOW,
     ),
     FaultKind(
@@ -83,7 +79,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("CHARGER_OVERVOLTAGE_V", "SET", "offset_v"),),
         (number("offset_v", "V", 0.0, 300.0, "added to the voltage it regulates to"),),
         "single fault in IEC 62619 clause 8 (functional safety): overcharge control of voltage",
-        bench=True,
         changes=FLOW,
     ),
     FaultKind(
@@ -94,7 +89,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("VEHICLE_IGNORES_LIMITS", "SET", 1.0),),
         (),
         "over-current by an inverter that lost the limit message",
-        bench=True,
         changes=FLOW,
     ),
     FaultKind(
@@ -105,7 +99,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("LOAD_W", "SET", "power_w"),),
         (number("power_w", "W", -2e6, 2e6, "power at the link"),),
         "city bus peaks of 180-240 kW, regeneration 100-150 kW; above is abuse",
-        bench=True,
         changes=FLOW,
     ),
     FaultKind(
@@ -150,7 +143,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("LOAD_W", "SET", 0.0),),
         (),
         "an inverter that blocks its pulses at full power (practice)",
-        bench=True,
         changes=FLOW,
     ),
     FaultKind(
@@ -161,7 +153,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("LOAD_W", "SET", "power_w", factor=-1.0), _IGNORES),
         (number("power_w", "W", 0.0, 1e6, "power put into the link"),),
         "regeneration of 100-150 kW of a city bus; at a full pack it must be zero",
-        bench=True,
         changes=FLOW,
     ),
     FaultKind(
@@ -172,7 +163,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("LOAD_W", "SET", "power_w"), _IGNORES),
         (number("power_w", "W", 0.0, 2e6, "power taken from the link"),),
         "over-current by an inverter that lost the limit message",
-        bench=True,
         changes=FLOW,
     ),
     FaultKind(
@@ -183,7 +173,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("LINK_SHORT_OHM", "SET", "resistance_ohm"),),
         (number("resistance_ohm", "ohm", 0.01, 10_000.0, "resistor across the link"),),
         "external short circuit: UN R100.03 Annex 9 F; 1 ohm draws about 600 A of a 600 V pack",
-        bench=True,
         changes=FLOW,
     ),
     FaultKind(
@@ -204,7 +193,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("MESSAGE_LOST", "SET", 1.0, "message"),),
         (MESSAGE,),
         "communication faults of IEC 61784-3: loss",
-        bench=True,
         masks=("vehicle_message_age_s", "charger_message_age_s"),
         changes=("bus",),
     ),
@@ -216,7 +204,6 @@ KINDS: tuple[FaultKind, ...] = (
         (Effect("MESSAGE_DELAY_S", "SET", "delay_s", "message"),),
         (MESSAGE, number("delay_s", "s", 0.001, 10.0, "delay of every sending")),
         "communication faults of IEC 61784-3: unacceptable delay",
-        bench=True,
         masks=("vehicle_message_age_s", "charger_message_age_s"),
         changes=("bus",),
     ),

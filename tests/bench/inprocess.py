@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole bench in one process and without ports: the loop of the bench on one side, a served controller on the other,
+wires of memory between them, one clock that moves as fast as the machine can.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from harness.bench.pins import Pins
+from harness.bench.serve import ServedController
+from harness.canbus.portmodel import PortFrame, PortStatus
+from harness.clock import ManualClock
+from harness.errors import BenchError
+from harness.instruments.model import Inputs, Outputs
+from harness.kernel.bustypes import NodeState
+from harness.rig.file import Rig
+
+SUPPLY_V = 24.0
+
+
+class SharedClock(ManualClock):
+    """Time jumps to what is due next: the served controller's ticks happen while the other side sleeps.
+
+    `late` makes the sleeper come late: it gets the time it wants to wake up at and says how much later it does, ns.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(1_000_000_000)
+        self.served: ServedController | None = None
+        self.late: Callable[[int], int] = lambda _: 0
+        self._inside = False
+
+    def sleep_until_ns(self, when_ns: int) -> None:
+        if self._inside or self.served is None:
+            super().sleep_until_ns(when_ns)
+            return
+        if when_ns > self.now_ns():
+            when_ns += self.late(when_ns)
+        while self.served.next_ns <= when_ns:
+            self._inside = True
+            super().sleep_until_ns(self.served.next_ns)
+            self.served.step()
+            self._inside = False
+        super().sleep_until_ns(when_ns)
+
+
+class WirePort:
+    """One end of a CAN bus that is nothing but memory. `lost`: the adapter is pulled."""
+
+    def __init__(self, clock: ManualClock) -> None:
+        self._clock = clock
+        self.other: WirePort | None = None
+        self.arrived: deque[PortFrame] = deque()
+        self.sent: list[PortFrame] = []
+        self.lost = False
+
+    def send(self, frame: PortFrame) -> None:
+        self._check()
+        here = replace(frame, t_ns=self._clock.now_ns(), own=False)
+        self.sent.append(here)
+        if self.other is not None:
+            self.other.arrived.append(here)
+
+    def receive(self) -> Sequence[PortFrame]:
+        self._check()
+        taken = list(self.arrived)
+        self.arrived.clear()
+        return taken
+
+    def fileno(self) -> int | None:
+        return None
+
+    def status(self) -> PortStatus:
+        return PortStatus(NodeState.ERROR_ACTIVE)
+
+    def close(self) -> None:
+        pass
+
+    def _check(self) -> None:
+        if self.lost:
+            raise BenchError("the CAN adapter is gone: wire pulled in the test")
+
+
+def wire(clock: ManualClock) -> tuple[WirePort, WirePort]:
+    """Both ends of a bus."""
+    one, other = WirePort(clock), WirePort(clock)
+    one.other, other.other = other, one
+    return one, other
+
+
+class WireRack:
+    """Instruments that are nothing but the pins of the served controller. `calls` is what was done with it."""
+
+    latency_s = 0.0
+
+    def __init__(self, accuracy: Mapping[str, float] | None = None) -> None:
+        self.accuracy = accuracy or {}
+        self.calls: list[str] = []
+        self.is_armed = False
+        self.current: Inputs | None = None
+        self.driven = Outputs()
+        self.broken: Callable[[Inputs], str] = lambda _: ""
+        self.unsafe = False
+
+    def identify(self) -> Mapping[str, str]:
+        self.calls.append("identify")
+        return {"wire": "wires of memory"}
+
+    def arm(self, inputs: Inputs | None = None) -> None:
+        self.calls.append("arm")
+        self.is_armed, self.current = True, inputs
+
+    def apply(self, inputs: Inputs) -> None:
+        if not self.is_armed:
+            raise AssertionError("inputs were given to instruments that are not armed")
+        problem = self.broken(inputs)
+        if problem:
+            raise BenchError(problem)
+        self.current = inputs
+
+    def poll(self) -> Outputs | None:
+        return self.driven
+
+    def safe(self) -> None:
+        self.calls.append("safe")
+        if self.unsafe:
+            raise BenchError("the relay that takes the supply away does not answer")
+        self.is_armed = False
+
+    # the controller's side
+
+    def pins(self) -> Pins:
+        inputs = self.current
+        if not self.is_armed or inputs is None:
+            return Pins(supply_connected=False)
+        names = (
+            "pack_current_a",
+            "pack_voltage_v",
+            "link_voltage_v",
+            "charger_voltage_v",
+            "insulation_ohm",
+            "supply_v",
+        )
+        lines = ("ignition", "charge_plug", "hvil_closed", "crash", "aux_positive", "aux_negative", "aux_precharge")
+        single: dict[str, Any] = {name: getattr(inputs, name) for name in (*names, *lines)}
+        return Pins(
+            cell_voltage_v=inputs.cell_voltage_v,
+            open_cells=np.flatnonzero(~inputs.cell_connected).tolist(),
+            cell_temp_degc=inputs.cell_temp_degc,
+            open_temps=np.flatnonzero(~inputs.temp_connected).tolist(),
+            current_connected=inputs.current_connected,
+            supply_connected=inputs.supply_connected,
+            **single,
+        )
+
+    def drive(self, outputs: Outputs) -> None:
+        self.driven = outputs
+
+    def descriptors(self) -> Sequence[int]:
+        return ()
+
+    def serve(self) -> None:
+        pass
+
+
+class Loop:
+    """Clock, wires and the served controller of a rig."""
+
+    def __init__(self, rig: Rig, *, accuracy: Mapping[str, float] | None = None) -> None:
+        self.clock = SharedClock()
+        self.port, self.far_port = wire(self.clock)
+        self.rack = WireRack(accuracy)
+        self.served = ServedController(rig, self.far_port, self.rack, self.clock)
+        self.clock.served = self.served
+
+    def close(self) -> None:
+        self.clock.served = None
+        self.served.close()
