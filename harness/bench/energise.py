@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import select
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,10 +29,11 @@ from harness.errors import BenchError
 from harness.instruments.drivers import OutgoingFrame
 from harness.instruments.guardian import Guardian
 from harness.instruments.guardian_process import summary
+from harness.instruments.model import Inputs
 from harness.instruments.rack import Rack
 from harness.kernel.config import FrameFlag
 
-_ASK_S = 0.05  # how often the guardian hears of this process while a person is waited for
+_ASK_S = 0.5  # how often the guardian hears of this process while a person is waited for
 
 
 def _open_port(settings: PortSettings, clock: Clock) -> CanPort:
@@ -64,30 +65,82 @@ class Parts:
 
 
 class Watched:
-    """The guardian as a session uses it; None when it was released: only then the bench is known to be safe."""
+    """The guardian as a session uses it; None when it was released.
+
+    `unproven`: what became of the outputs when the guardian had to put them off and not all were read back off.
+    """
 
     def __init__(self) -> None:
         self.guardian: Guardian | None = None
-        self.beating = False
+        self.unproven = ""
+        self._watching = False
 
     def beat(self) -> None:
         """All is well; once a tick."""
-        self.beating = True
         if self.guardian is not None:
+            self._watching = True
             self.guardian.beat()
+
+    def busy(self) -> None:
+        """All is well, and what comes next takes longer than a tick."""
+        if self.guardian is not None:
+            self._watching = True
+            self.guardian.busy()
+
+    def waiting(self) -> None:
+        """All is well while a person is waited for."""
+        if self._watching:
+            self.busy()
 
     def rest(self) -> None:
         """Outputs are read back off: this process may be silent until the next beat."""
-        self.beating = False
+        self._watching = False
         if self.guardian is not None:
             self.guardian.rest()
 
+    def put_off(self) -> None:
+        """The guardian puts outputs off, as if this process had died."""
+        self._watching = False
+        if self.guardian is None:
+            return
+        results = self.guardian.put_off()
+        self.unproven = summary(results) if any(result.off is False for result in results) else ""
+
     def release(self) -> None:
-        """Outputs are read back off: the guardian may go."""
-        self.beating = False
+        """The guardian may go: outputs are off, or were put off by it."""
+        self._watching = False
         if self.guardian is not None:
             self.guardian.release()
             self.guardian = None
+
+
+class GuardedRack:
+    """The instruments as a session uses them: the guardian is told of what takes longer than a tick."""
+
+    def __init__(self, rack: Rack, watch: Watched) -> None:
+        self._rack, self._watch = rack, watch
+        self.identify, self.apply, self.poll = rack.identify, rack.apply, rack.poll
+
+    @property
+    def accuracy(self) -> Mapping[str, float]:
+        """See Rack."""
+        return self._rack.accuracy
+
+    @property
+    def latency_s(self) -> float:
+        """See Rack."""
+        return self._rack.latency_s
+
+    def arm(self, inputs: Inputs | None = None) -> None:
+        """See Rack."""
+        self._watch.busy()
+        self._rack.arm(inputs)
+
+    def safe(self) -> None:
+        """See Rack. A guardian that is lost does not keep outputs on."""
+        with suppress(BenchError):
+            self._watch.busy()
+        self._rack.safe()
 
 
 class Energised:
@@ -114,7 +167,7 @@ class Energised:
         session = self._parts.session(
             self.bench,
             self.port,
-            self.rack,
+            GuardedRack(self.rack, self.watch),
             clock=self.clock,
             recorder=recorder,
             guardian=self._start_guardian,
@@ -135,8 +188,7 @@ class Energised:
         sys.stderr.write(text)
         sys.stderr.flush()
         while not select.select([sys.stdin], [], [], _ASK_S)[0]:
-            if self.watch.beating:
-                self.watch.beat()
+            self.watch.waiting()
         return sys.stdin.readline().rstrip("\n")
 
     def send(self, frame: OutgoingFrame) -> None:
@@ -166,23 +218,19 @@ class Energised:
             self.latch.set(str(error), run=self._run)
 
     def _make_sure(self) -> None:
-        """The session left without a proven safe state: the guardian puts outputs off, as if this process had died."""
-        guardian = self.watch.guardian
-        if guardian is None:
-            return
-        try:
-            results = guardian.put_off()
-        except BenchError as error:
-            self._failed(error)
-            guardian.kill()
-            self.watch.guardian = None
-            raise
-        told = summary(results)
-        still_on = [result.name for result in results if result.off is False]
-        self._failed(BenchError(f"the session left without a proven safe state; the guardian: {told}"))
-        self.watch.release()
-        if still_on:
-            raise BenchError(f"outputs are not proven off: {told}. Switch them off by hand before touching the bench")
+        """A session that left without a proven safe state: the guardian puts outputs off, or a person must."""
+        if self.watch.guardian is not None:
+            self._failed(BenchError("the session left without a proven safe state; the guardian put outputs off"))
+            try:
+                self.watch.put_off()
+            finally:
+                self.watch.release()
+        if self.watch.unproven:
+            error = BenchError(
+                f"outputs are not proven off: {self.watch.unproven}. Switch them off by hand before touching the bench"
+            )
+            self.latch.set(str(error), run=self._run)
+            raise error
 
 
 @contextmanager

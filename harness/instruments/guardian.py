@@ -16,7 +16,7 @@ from typing import Self
 
 from harness.clock import NS_PER_S, Clock
 from harness.errors import BenchError
-from harness.instruments.guardian_process import ALIVE, FINISH_S, PUT_OFF, RELEASE, REST, Job
+from harness.instruments.guardian_process import ALIVE, BUSY, FINISH_S, PUT_OFF, RELEASE, REST, Job
 from harness.instruments.putoff import PutOff
 from harness.instruments.safestep import SafeStep
 
@@ -28,7 +28,8 @@ _READ_BYTES = 65_536
 class Guardian:
     """The other process that holds the way to the safe state. Raises BenchError when it cannot do its job.
 
-    From the first `beat` on the harness must beat at least every `heartbeat_ms`, or it is killed; `rest` suspends that.
+    From the first `beat` on the harness must beat at least every `heartbeat_ms`, or it is killed; `busy` allows it five
+    seconds once, `rest` suspends it.
     As a context manager it is released on the way out, whether that is an error or not: put outputs off before.
     """
 
@@ -95,13 +96,20 @@ class Guardian:
 
     def beat(self) -> None:
         """All is well. Raises BenchError when the guardian died, is silent, or says that it cannot do its job."""
+        self._tell(ALIVE)
+
+    def busy(self) -> None:
+        """All is well, and the next step takes longer: five seconds until the next `beat`. Raises as `beat`."""
+        self._tell(BUSY)
+
+    def _tell(self, message: bytes) -> None:
         self._listen()
         now_ns = self._clock.now_ns()
         if self._unanswered_ns is None:
             self._unanswered_ns = now_ns
         elif now_ns - self._unanswered_ns > self._patience_ns:
             self._fail(f"does not answer for {(now_ns - self._unanswered_ns) / 1e6:.0f} ms")
-        self._send(ALIVE)
+        self._send(message)
 
     def rest(self) -> None:
         """Outputs are off: until the next `beat` this process may be silent. That it lives is still watched."""

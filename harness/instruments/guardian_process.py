@@ -2,8 +2,9 @@
 """The guardian process: puts outputs off when the harness that armed them dies, freezes or asks for it.
 
 Started by `harness.instruments.guardian`. Standard input: one line of JSON (`Job`), then one byte a message: "." I
-live, "r" outputs are off and I may be silent, "p" put outputs off now, "q" released. Standard output, a line each:
-"ready", "." heard you, "! what is wrong", "= result of putting off as JSON". Imports little, so that it starts at once.
+live, "w" I live and the next step takes longer, "r" outputs are off and I may be silent, "p" put outputs off now, "q"
+released. Standard output, a line each: "ready", "." heard you, "! what is wrong", "= result of putting off as JSON".
+Imports little, so that it starts at once.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ from harness.instruments.latchfile import append_event
 from harness.instruments.putoff import PutOff, PuttingOff
 from harness.instruments.safestep import SafeStep
 
-ALIVE, REST, PUT_OFF, RELEASE = b".", b"r", b"p", b"q"
+ALIVE, BUSY, REST, PUT_OFF, RELEASE = b".", b"w", b"r", b"p", b"q"
+BUSY_MS = 5000.0  # arming and going to the safe state wait for answers of every instrument
 FINISH_S = 3.0  # how long it goes on with ports that do not take the safe lines or do not answer
 _MESSAGES, _STATUS = 0, 1  # descriptors
 _SLICES = 8  # of the heartbeat
@@ -70,7 +72,7 @@ class Guard:
         self._job = job
         self._clock = clock
         self._process = _open_parent(job.harness)
-        self._watching = False
+        self._limit_ms: float | None = None  # None: not watching
         self._beat_ns = clock.now_ns()
         self._empty_slices = 0
 
@@ -82,7 +84,7 @@ class Guard:
             poller.register(self._process, select.POLLIN)
         tell("ready")
         while True:
-            ready = dict(poller.poll(self._job.heartbeat_ms / _SLICES if self._watching else None))
+            ready = dict(poller.poll(None if self._limit_ms is None else self._limit_ms / _SLICES))
             if _MESSAGES in ready:
                 reason = self._listen()
                 if reason is not None:
@@ -91,7 +93,7 @@ class Guard:
                 reason = "the harness died"
                 break
             elif self._is_frozen():
-                reason = f"the harness was silent for more than {self._job.heartbeat_ms:g} ms: it was killed"
+                reason = f"the harness was silent for more than {self._limit_ms:g} ms: it was killed"
                 break
         if reason:
             self._act(reason)
@@ -107,15 +109,14 @@ class Guard:
         if PUT_OFF in messages:
             results = put_off(self._job.steps, self._clock)
             tell("= " + json.dumps([result.record() for result in results]))
-        last = messages[-1:]
-        self._watching = last == ALIVE
+        self._limit_ms = {ALIVE: self._job.heartbeat_ms, BUSY: BUSY_MS}.get(messages[-1:])
         tell(".")
         return None
 
     def _is_frozen(self) -> bool:
         self._empty_slices += 1
         silent_ms = (self._clock.now_ns() - self._beat_ns) * 1000 / NS_PER_S
-        return silent_ms >= self._job.heartbeat_ms and self._empty_slices >= _AWAKE_SLICES
+        return silent_ms >= (self._limit_ms or 0.0) and self._empty_slices >= _AWAKE_SLICES
 
     def _act(self, reason: str) -> None:
         """Never again anything from the harness, then outputs off, then the latch."""

@@ -2,7 +2,7 @@
 """A harness in small, to be killed: opens ports, starts a guardian, switches outputs on, beats every 10 ms.
 
 One JSON object as argument: ports (name -> path), heartbeat_ms, latch, checks (whether instruments can be asked). Tells
-"guardian PID" and "armed" on standard output. Ends on a line of standard input: "release" or "rest".
+"guardian PID" and "armed" on standard output. Ends on a line of standard input: "release", "rest" or "busy".
 """
 
 from __future__ import annotations
@@ -19,10 +19,18 @@ from harness.errors import BenchError
 from harness.instruments.guardian import Guardian
 from harness.instruments.safestep import SafeStep
 
+BUSY_S = 0.6  # three heartbeats
+
 
 def tell(text: str) -> None:
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def beat_until_told(guardian: Guardian) -> bytes:
+    while not select.select([0], [], [], 0.01)[0]:
+        guardian.beat()
+    return os.read(0, 100).strip()
 
 
 def main() -> None:
@@ -43,9 +51,13 @@ def main() -> None:
         os.write(step.fd, b"OUTP ON\n")
     tell("armed")
     try:
-        while not select.select([0], [], [], 0.01)[0]:
-            guardian.beat()
-        if os.read(0, 100).startswith(b"rest"):
+        word = beat_until_told(guardian)
+        if word == b"busy":
+            guardian.busy()
+            select.select([], [], [], BUSY_S)
+            tell("not busy any more")
+            word = beat_until_told(guardian)
+        if word == b"rest":
             guardian.rest()
             tell("resting")
             select.select([0], [], [])

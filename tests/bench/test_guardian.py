@@ -234,6 +234,16 @@ def test_a_resting_harness_may_be_silent_and_is_still_guarded(start: Start) -> N
     assert off_after_ms(harness, began_ns) < OFF_WITHIN_MS
 
 
+def test_a_busy_harness_may_be_silent_for_longer_than_a_heartbeat_once(start: Start) -> None:
+    harness = start()
+    harness.say("busy")
+    harness.wait(lambda: b"not busy any more" in harness.told)
+    assert not harness.latch.exists()
+    began_ns = CLOCK.now_ns()
+    os.kill(harness.pid, signal.SIGSTOP)
+    assert off_after_ms(harness, began_ns) < OFF_WITHIN_MS
+
+
 def test_a_full_port_does_not_delay_the_others() -> None:
     full, full_end = socket.socketpair()
     with contextlib.suppress(BlockingIOError):
