@@ -55,6 +55,7 @@ def main() -> None:
         if word == b"busy":
             guardian.busy()
             select.select([], [], [], BUSY_S)
+            guardian.beat()
             tell("not busy any more")
             word = beat_until_told(guardian)
         if word == b"rest":
