@@ -224,7 +224,7 @@ class Monitor:
             repeated=track.repeated if rules.modulus else None,
             crc_errors=None if rules.checksum is None else track.crc_errors,
             short=track.short,
-            remark=_remark(period, age_s, track.gaps.count),
+            remark=_remark(period, age_s, track),
             values=tuple(value for value in values if value is not None),
         )
 
@@ -240,10 +240,18 @@ class Monitor:
             value=value,
             unit=signal.unit,
             age_s=max(0.0, now_s - t_s),
+            in_range=_in_range(signal, value),
             state=state,
             quantity="" if binding is None else binding.quantity,
             quantity_value=scaled,
         )
+
+
+def _in_range(signal: Signal, value: float) -> bool:
+    """Half a step beyond a limit is still rounding."""
+    slack = abs(signal.scale) / 2
+    above = signal.minimum is None or value >= signal.minimum - slack
+    return above and (signal.maximum is None or value <= signal.maximum + slack)
 
 
 def to_frames(frames: Sequence[PortFrame], t0_ns: int) -> Frames:
@@ -314,14 +322,16 @@ def _unknown(key: int, gaps: _Gaps, data: str, now_s: float) -> Unknown:
     )
 
 
-def _remark(period: Period, age_s: float | None, gaps: int) -> Remark:
+def _remark(period: Period, age_s: float | None, track: _Track) -> Remark:
     if period.nominal_ms is None or age_s is None:
         return ""
     if age_s > max(_SILENT_PERIODS * period.nominal_ms / _MS, _SILENT_S):
         return "silent"
-    if period.mean_ms is None or gaps < _LEAST_GAPS:
+    if period.mean_ms is None or track.gaps.count < _LEAST_GAPS:
         return ""
     share = period.mean_ms / period.nominal_ms - 1.0
-    if abs(share) <= _PERIOD_SHARE:
-        return ""
-    return "slower than nominal" if share > 0 else "faster than nominal"
+    if share > _PERIOD_SHARE:
+        return "slower than nominal"
+    if share < -_PERIOD_SHARE and not any(signal.is_multiplexer for signal in track.message.signals):
+        return "faster than nominal"  # some databases give multiplexed messages the period of all their parts together
+    return ""

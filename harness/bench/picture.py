@@ -26,13 +26,15 @@ class Period:
 @dataclass(frozen=True, slots=True)
 class Value:
     """The last value of a signal. `state` is its name in the value table, `quantity` what a profile calls it, and
-    `quantity_value` the value in that quantity's unit.
+    `quantity_value` the value in that quantity's unit. `in_range`: within what the database allows the signal; products
+    tell a value they do not have by one outside.
     """
 
     path: str
     value: float
     unit: str
     age_s: float
+    in_range: bool = True
     state: str = ""
     quantity: str = ""
     quantity_value: float | None = None

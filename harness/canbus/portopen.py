@@ -52,6 +52,10 @@ def open_bus(settings: PortSettings) -> can.BusABC:
     """A bus of python-can. Raises UsageError for what is written wrongly, BenchError for what is not there."""
     logging.getLogger("can").addHandler(logging.NullHandler())  # its warnings are told as errors, or not at all
     bus_class = _class_of(settings.interface)
+    if settings.channel == "":
+        raise UsageError(
+            f"CAN interface {settings.interface}: no channel is named, e.g. /dev/ttyACM0, can0 or host:port"
+        )
     options = _options(settings, bus_class)
     _look_before(settings)
     with _explained(settings), _network_patience():
@@ -66,7 +70,7 @@ def _class_of(interface: str) -> Any:
         if interface == "remote":
             raise UsageError(_missing(interface, "python-can-remote is not installed"))
         near = difflib.get_close_matches(interface, [*BACKENDS, "remote"], n=1)
-        hint = f"; did you mean {near[0]}?" if near else ""
+        hint = f"; did you mean {near[0]}?" if near else "."
         known = ", ".join(sorted({*BACKENDS, "remote"}))
         raise UsageError(f"no CAN interface '{interface}'{hint} Interfaces of python-can: {known}")
     module, name = OUR_SLCAN if interface == "slcan" else BACKENDS[interface]
@@ -95,7 +99,7 @@ def _options(settings: PortSettings, bus_class: Any) -> dict[str, Any]:
     for name in settings.options:
         if settings.interface != "remote" and name not in known:
             near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = f"; did you mean {near[0]}?" if near else "."
             allowed = ", ".join(sorted(known)) or "none"
             raise UsageError(f"CAN interface {settings.interface} has no option '{name}'{hint} Its options: {allowed}")
     return {"bitrate": settings.bitrate, **_data_rate(settings), **settings.options}

@@ -235,8 +235,13 @@ class _Run:
         console = _console(stderr=False)
         console.print(f"{source}, decoded by {self._subject.name}", markup=False, highlight=False, soft_wrap=True)
         console.print(picture_view(picture, status, live=False), highlight=False)
-        if picture.frames and not picture.seen:
-            console.print("not one frame is in the database: is it the one of this bus?", style="yellow")
+        if not picture.seen:
+            console.print(
+                "not one frame is in the database: is it the one of this bus?"
+                if picture.frames
+                else "nothing was received: is the bus on, at this bit rate, and the adapter wired to it?",
+                style="yellow",
+            )
 
 
 def _status_record(status: PortStatus) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.bench.picture import Period, Picture, Seen, Value
+from harness.bench.picture import Period, Picture, Value
 from harness.canbus.portmodel import PortStatus
 from harness.units import ARRAYS, FLAG_PREFIXES, unit_of
 
@@ -21,7 +21,9 @@ _ALERT = "bold red"
 
 def picture_view(picture: Picture, status: PortStatus | None, *, live: bool) -> RenderableType:
     """Everything as tables. `live`: one line for each message, so that it fits a screen."""
-    parts: list[RenderableType] = [_head(picture, status), _messages(picture, live=live)]
+    parts: list[RenderableType] = [_head(picture, status)]
+    if picture.seen:
+        parts.append(_messages(picture, live=live))
     flags = sorted(_flags(picture))
     if flags:
         parts.append(Text(f"set: {', '.join(flags)}", style=_ALERT))
@@ -54,7 +56,7 @@ def _messages(picture: Picture, *, live: bool) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for name in ("id", "message"):
         table.add_column(name, no_wrap=True)
-    for name in ("frames", "period ms", "nominal", "jitter", "longest", "lost", "again", "CRC", "age s"):
+    for name in ("frames", "period ms", "nominal", "jitter", "longest", "lost", "again", "CRC", "short", "age s"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("values", no_wrap=live, overflow="ellipsis" if live else "fold", ratio=1, min_width=20)
     for seen in picture.seen:
@@ -63,7 +65,7 @@ def _messages(picture: Picture, *, live: bool) -> Table:
             seen.name,
             str(seen.frames),
             *_period_cells(seen.period, seen.remark),
-            *(_count(number) for number in (seen.lost, seen.repeated, _bad(seen))),
+            *(_count(number) for number in (seen.lost, seen.repeated, seen.crc_errors, seen.short)),
             Text("" if seen.age_s is None else f"{seen.age_s:.2f}", style="yellow" if seen.remark == "silent" else ""),
             Text(values_text(seen.values)),
         )
@@ -78,11 +80,6 @@ def _period_cells(period: Period, remark: str) -> Iterable[Text]:
     yield Text("" if period.greatest_ms is None else f"{period.greatest_ms:.1f}")
 
 
-def _bad(seen: Seen) -> int | None:
-    """Wrong checksums, and frames too short to have one."""
-    return seen.crc_errors if not seen.short else (seen.crc_errors or 0) + seen.short
-
-
 def _count(number: int | None) -> Text:
     return Text("-" if number is None else str(number), style=_ALERT if number else "")
 
@@ -95,14 +92,17 @@ def values_text(values: Sequence[Value]) -> str:
     for value in values:
         base, bracket, _ = value.quantity.partition("[")
         if bracket and base in ARRAYS and value.quantity_value is not None:
-            arrays.setdefault(base, []).append(value.quantity_value)
+            arrays.setdefault(base, []).extend([value.quantity_value] if value.in_range else [])
         elif not value.quantity.startswith(FLAG_PREFIXES):
             if len(words) < _SHOWN_VALUES:
                 words.append(_value_text(value))
             else:
                 hidden += 1
-    for name, numbers in arrays.items():
-        words.append(f"{name} {min(numbers):.3f} to {max(numbers):.3f} {unit_of(name)[0]} in {len(numbers)}")
+    words += [
+        f"{name} {min(numbers):.3f} to {max(numbers):.3f} {unit_of(name)[0]} in {len(numbers)}"
+        for name, numbers in arrays.items()
+        if numbers
+    ]
     if hidden:
         words.append(f"and {hidden} more")
     return ", ".join(words)
@@ -114,7 +114,8 @@ def _value_text(value: Value) -> str:
         return f"{name} {value.state}"
     unit = unit_of(value.quantity)[0] if value.quantity else value.unit
     number = value.value if value.quantity_value is None else value.quantity_value
-    return f"{name} {number:.6g} {unit}".rstrip()
+    text = f"{name} {number:.6g} {unit}".rstrip()
+    return text if value.in_range else f"{text} (outside its range)"
 
 
 def _flags(picture: Picture) -> Iterable[str]:

@@ -302,7 +302,7 @@ def test_an_adapter_can_be_opened_again_after_it_was_closed_and_after_it_could_n
         ("slcan", "/dev/ttyACM99", {}, BenchError, "could not open port /dev/ttyACM99.*Serial ports found: "),
         ("slcan", "/dev/null", {}, BenchError, "Serial ports found: "),
         ("slcan", "x", {"sleep_aftr_open": 0}, UsageError, "no option 'sleep_aftr_open'; did you mean sleep_after"),
-        ("slcan", "", {}, UsageError, "Must specify a serial port"),
+        ("slcan", "", {}, UsageError, "no channel is named"),
         ("virtual", "x", {"receive_own": 1}, UsageError, "no option 'receive_own'.*receive_own_messages"),
         ("remote", "127.0.0.1:9", {}, BenchError, "refused.*Start the other side first"),
         ("socketcan", "nocan7", {}, BenchError, "no CAN network interface 'nocan7'"),
