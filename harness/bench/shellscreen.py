@@ -171,7 +171,8 @@ class _Completer(Completer):
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         """Words that may stand at the cursor."""
-        del complete_event
+        if not document.text and not complete_event.completion_requested:
+            return  # an empty prompt offers nothing by itself
         labels: Collection[str] = dict.fromkeys(fault.label for fault in self._shell.live.faults())
         begun, found = offers(document.text_before_cursor, self._bounds, self._shell.flags, labels)
         for word, meaning in found:

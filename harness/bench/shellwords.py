@@ -124,6 +124,11 @@ REQUESTS = ("drive", "charge", "standby")
 
 def parse(line: str, bounds: Bounds, flags: Collection[str]) -> Order | None:
     """The order of a line; None for an empty one or a remark (#). Raises UsageError."""
+    head, _, text = line.strip().partition(" ")
+    if head == "mark":  # its text is free: quotes and # mean nothing in it
+        if not text.strip():
+            raise UsageError(f"mark what? {usage('mark')}")
+        return Note(text.strip())
     try:
         words = shlex.split(line, comments=True)
     except ValueError as error:
@@ -134,11 +139,6 @@ def parse(line: str, bounds: Bounds, flags: Collection[str]) -> Order | None:
     if name in REQUESTS:
         _nothing_more(name, rest)
         return Do(CommandAction(at_s=0.0, do=name))  # type: ignore[arg-type] # one of REQUESTS
-    if name == "mark":
-        text = line.strip()[len("mark") :].strip()
-        if not text:
-            raise UsageError(f"mark what? {usage('mark')}")
-        return Note(text)
     if name == "wait":
         return _wait(rest, flags)
     if name == "inject":

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("rig")
-@click.option(
-    "--port", "ports", multiple=True, metavar="NAME=URL", help="Port of an instrument or of 'can' of a bench."
-)
+@port_option
 @click.option("--start", type=click.Choice(["off", "standby", "drive", "charge"]), default="standby", show_default=True)
 @click.option(
     "--out",
