@@ -159,7 +159,7 @@ class Rack:
 
     def _known_sources_first(self) -> list[Instrument]:
         known = [one for one in self.instruments if one.settings.name not in self._strangers]
-        return sorted(known, key=lambda one: any(name in LINES for name in one.settings.channels))
+        return sorted(known, key=_has_relays)
 
     def _refuse_gaps(self) -> None:
         given = {name for instrument in self.instruments for name in instrument.settings.channels}
@@ -252,10 +252,12 @@ def _each(items: Sequence[Item], act: Callable[[Item], None]) -> None:
 
 def _arm_rank(instrument: Instrument) -> int:
     """Sources, then relays, then the supply: the controller wakes up with its sensors in place."""
-    given = instrument.settings.channels
-    if "supply_v" in given:
-        return 2
-    return 1 if any(name in LINES for name in given) else 0
+    return 2 if "supply_v" in instrument.settings.channels else int(_has_relays(instrument))
+
+
+def _has_relays(instrument: Instrument) -> bool:
+    """Whether it switches lines of its own; a supply that is switched by its output is a source."""
+    return any(name in LINES and name != "supply_connected" for name in instrument.settings.channels)
 
 
 def _safe_step(instrument: Instrument) -> SafeStep:

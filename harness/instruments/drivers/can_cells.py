@@ -51,7 +51,7 @@ class CanCells:
 
     def identify(self) -> str:
         """What is known: where the values go. Debug firmware does not say who it is."""
-        return f"debug inputs over CAN from identifier {self._number('enable_id', 0):#x}"
+        return f"debug inputs over CAN switched on by {int(self._number('enable_id', 0)):#x}"
 
     def arm(self) -> None:
         """Enable frame, then every value once."""

@@ -1,0 +1,471 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The instruments as one: order of arming, limits before any byte, safe state whatever fails, ages, latency."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from harness.clock import NS_PER_S, ManualClock, WallClock
+from harness.errors import BenchError, UsageError
+from harness.instruments.devices import Device, DeviceFault, device_for
+from harness.instruments.devices.wired import WiredTransport
+from harness.instruments.drivers import OutgoingFrame
+from harness.instruments.drivers.quantities import values_of
+from harness.instruments.drivers.table import DRIVERS
+from harness.instruments.model import ANALOG, Inputs, Instrument, InstrumentSettings, Outputs
+from harness.instruments.rack import Rack, open_rack
+from harness.instruments.transport import terminator_of
+
+from .instruments_helper import BENCH, CELLS, ENVELOPE, TEMPS, some_inputs, with_values
+
+RESOLUTION = {
+    "cell_voltage_v": 0.00005,
+    "cell_temp_degc": 0.05,
+    "pack_current_a": 0.0625,
+    "pack_voltage_v": 0.025,
+    "link_voltage_v": 0.025,
+    "charger_voltage_v": 0.025,
+    "insulation_ohm": 5.0,
+    "supply_v": 0.0005,
+}
+
+
+class Journal(WiredTransport):
+    """Notes each line in one list for all instruments, and lets time pass while the device works."""
+
+    def __init__(self, device: Device, journal: list[tuple[str, str]], clock: ManualClock, work_ns: int) -> None:
+        super().__init__(device)
+        self._journal, self._clock, self._work_ns = journal, clock, work_ns
+        self.closed = False
+
+    def write(self, line: str) -> None:
+        self._journal.append((self.device.settings.name, line.strip()))
+        self._clock.sleep_until_ns(self._clock.now_ns() + self._work_ns)
+        super().write(line)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Small:
+    """The small bench in one process."""
+
+    def __init__(self, some: Sequence[InstrumentSettings] = BENCH, work_ns: int = 0) -> None:
+        self.clock = ManualClock()
+        self.journal: list[tuple[str, str]] = []
+        self.devices: dict[str, Device] = {}
+        self.transports: dict[str, Journal] = {}
+        instruments: list[Instrument] = []
+        for one in some:
+            device = device_for(one)
+            assert device is not None
+            self.devices[one.name] = device
+            self.transports[one.name] = Journal(device, self.journal, self.clock, work_ns)
+            instruments.append(DRIVERS[one.driver](one, self.transports[one.name], ENVELOPE))
+        self.rack = Rack(instruments, self.clock)
+
+    def settings_sent(self) -> list[tuple[str, str]]:
+        """Lines that set something since the last call."""
+        lines = [(name, line) for name, line in self.journal if "?" not in line and line]
+        self.journal.clear()
+        return lines
+
+    def off(self) -> dict[str, bool]:
+        return {name: device.is_off for name, device in self.devices.items()}
+
+    def given(self) -> dict[str, Any]:
+        return {name: values for device in self.devices.values() for name, values in device.given().items()}
+
+
+def assert_given(small: Small, inputs: Inputs) -> None:
+    for name, values in small.given().items():
+        expected = values_of(inputs, name)
+        assert values == pytest.approx(expected, abs=RESOLUTION.get(name, 0.0)), name
+
+
+def test_identify_names_every_instrument() -> None:
+    assert Small().rack.identify() == {
+        "cells": "Bloomy Controls,ABS,SN0001,1.2.0",
+        "mainframe": "Agilent Technologies,34980A,MY00000000,2.43-2.41-2.07-1.05",
+        "insulation": "MEATEST,M631,412351,1.10",
+        "supply": "Agilent Technologies,E3645A,0,1.4-5.0-1.0",
+    }
+
+
+def test_every_stranger_is_named_and_none_is_written_to() -> None:
+    small = Small()
+    small.devices["cells"].fault = small.devices["supply"].fault = DeviceFault.OTHER_MODEL
+    with pytest.raises(BenchError) as caught:
+        small.rack.identify()
+    assert str(caught.value).count("Example Instruments,Model 1") == 2
+    small.rack.safe()
+    assert {name for name, _ in small.settings_sent()} == {"mainframe", "insulation"}
+
+
+@pytest.mark.parametrize("missing", ["cells", "mainframe", "insulation", "supply"])
+def test_arming_without_every_quantity_is_refused_before_anything_is_sent(missing: str) -> None:
+    small = Small([one for one in BENCH if one.name != missing])
+    with pytest.raises(BenchError) as caught:
+        small.rack.arm(some_inputs())
+    (left_out,) = (one for one in BENCH if one.name == missing)
+    for name in (*left_out.channels, *left_out.reads):
+        if name in ANALOG or name in left_out.reads:
+            assert name in str(caught.value)
+    assert small.journal == []
+
+
+def test_arming_goes_off_first_then_sources_then_relays_then_the_supply() -> None:
+    small = Small()
+    small.rack.arm(some_inputs())
+    lines = small.settings_sent()
+    first_on = next(place for place, (_, line) in enumerate(lines) if "OUTP 1" in line)
+    off_lines = {"@32 OUTP 0,(@1:8)", ":OUTP OFF", "OUTP OFF", "ROUT:OPEN (@1060:1064,2001:2007,2036:2037)"}
+    assert off_lines <= {line for _, line in lines[:first_on]}
+    cells_on = lines.index(("cells", "@1 OUTP 1,(@1:4)"))
+    insulation_on = lines.index(("insulation", ":OUTP ON"))
+    relays = lines.index(("mainframe", "ROUT:CLOS (@1060:1064,2001:2007,2036:2037)"))
+    supply_on = lines.index(("supply", "OUTP ON"))
+    assert max(cells_on, insulation_on) < relays < supply_on
+    assert_given(small, some_inputs())
+
+
+def test_armed_without_inputs_everything_rests() -> None:
+    small = Small()
+    small.rack.arm()
+    given_now = small.given()
+    assert given_now["cell_voltage_v"] == pytest.approx(0.5)  # the least the bench allows
+    assert given_now["pack_current_a"] == pytest.approx(0.0, abs=0.0625)
+    assert not any(given_now["hvil_closed"])
+    assert "supply_connected" not in given_now or not any(given_now["supply_connected"])
+
+
+def test_a_value_beyond_the_limits_is_refused_before_any_instrument_is_written_to() -> None:
+    small = Small()
+    small.rack.arm(some_inputs())
+    small.settings_sent()
+    with pytest.raises(BenchError, match="supply_v = 40 V; allowed by the bench: 6 to 34 V"):
+        small.rack.apply(some_inputs(cell_voltage_v=np.full(CELLS, 3.9), supply_v=40.0))
+    small.rack.poll()
+    assert small.settings_sent() == []
+    assert_given(small, some_inputs())
+
+
+def test_arming_with_a_value_beyond_the_limits_leaves_everything_off() -> None:
+    small = Small()
+    with pytest.raises(BenchError, match="insulation_ohm"):
+        small.rack.arm(some_inputs(insulation_ohm=1.0))
+    assert set(small.off().values()) == {True}
+
+
+def test_readings_come_with_the_age_of_the_question() -> None:
+    small = Small()
+    small.rack.arm(some_inputs())
+    small.devices["mainframe"].drive("contactor_negative", closed=True)
+    assert small.rack.poll() is None
+    small.clock.sleep_until_ns(small.clock.now_ns() + 10_000_000)
+    assert small.rack.poll() == Outputs(contactor_negative=True, age_s=0.01)
+
+
+def test_no_reading_of_before_the_safe_state_is_given_after_it() -> None:
+    small = Small()
+    small.rack.arm(some_inputs())
+    small.rack.poll()
+    assert small.rack.poll() is not None
+    small.rack.safe()
+    small.rack.arm(some_inputs())
+    assert small.rack.poll() is None
+
+
+def test_latency_is_the_longest_round_trip_and_grows_while_a_line_is_busy() -> None:
+    small = Small(work_ns=3_000_000)
+    small.rack.arm(some_inputs())
+    assert small.rack.latency_s == pytest.approx(0.003)
+    small.transports["cells"].held = 4000
+    small.rack.apply(some_inputs(cell_voltage_v=np.full(CELLS, 3.9)))
+    small.clock.sleep_until_ns(small.clock.now_ns() + 50_000_000)
+    small.rack.poll()
+    assert small.rack.latency_s == pytest.approx(0.053, abs=0.007)
+    small.transports["cells"].held = 0
+    small.rack.poll()
+    assert_given(small, some_inputs(cell_voltage_v=np.full(CELLS, 3.9)))
+
+
+def test_the_safe_state_is_tried_on_all_and_every_failure_is_named() -> None:
+    small = Small()
+    small.rack.arm(some_inputs())
+    small.devices["cells"].fault = small.devices["insulation"].fault = DeviceFault.SILENT
+    with pytest.raises(BenchError) as caught:
+        small.rack.safe()
+    assert "cells" in str(caught.value)
+    assert "insulation" in str(caught.value)
+    assert small.off() == {"cells": False, "mainframe": True, "insulation": False, "supply": True}
+
+
+def test_an_instrument_that_fails_at_arming_takes_all_to_the_safe_state() -> None:
+    small = Small()
+    small.rack.identify()
+    small.devices["supply"].feed(b"*CLS\n")
+    settings_of_supply = small.devices["supply"]
+    settings_of_supply.high_v = settings_of_supply.low_v = 5.0  # type: ignore[attr-defined]
+    with pytest.raises(BenchError, match="-222"):
+        small.rack.arm(some_inputs())
+    assert set(small.off().values()) == {True}
+
+
+@pytest.mark.parametrize("way_out", [None, BenchError("adapter lost"), ValueError("a bug"), KeyboardInterrupt()])
+def test_every_way_out_of_the_context_leads_to_the_safe_state(way_out: BaseException | None) -> None:
+    small = Small()
+
+    def use() -> None:
+        with small.rack as rack:
+            rack.arm(some_inputs())
+            assert not rack.is_off()
+            if way_out is not None:
+                raise way_out
+
+    if way_out is None:
+        use()
+    else:
+        with pytest.raises(type(way_out)):
+            use()
+    assert set(small.off().values()) == {True}
+    assert all(transport.closed for transport in small.transports.values())
+
+
+def test_a_failure_and_one_on_the_way_out_are_both_told() -> None:
+    small = Small()
+
+    def use() -> None:
+        with small.rack as rack:
+            rack.arm(some_inputs())
+            small.devices["cells"].fault = DeviceFault.SILENT
+            raise BenchError("adapter lost")
+
+    with pytest.raises(BenchError, match=r"(?s)adapter lost.*safe state.*cells"):
+        use()
+    assert small.off() == {"cells": False, "mainframe": True, "insulation": True, "supply": True}
+    assert all(transport.closed for transport in small.transports.values())
+
+
+def test_the_accuracy_is_that_of_the_bench_file() -> None:
+    some = [replace(one, accuracy={"cell_voltage_v": 0.002}) if one.name == "cells" else one for one in BENCH]
+    assert Small(some).rack.accuracy == {"cell_voltage_v": 0.002}
+
+
+BOUND = {name: st.floats(*ENVELOPE.limits[name]) for name in ANALOG}
+FLAG = st.booleans()
+
+
+@st.composite
+def any_inputs(draw: st.DrawFn) -> Inputs:
+    flags = ("supply_connected", "ignition", "hvil_closed")
+    return some_inputs(
+        cell_voltage_v=np.array(draw(st.lists(BOUND["cell_voltage_v"], min_size=CELLS, max_size=CELLS))),
+        cell_connected=np.array(draw(st.lists(FLAG, min_size=CELLS, max_size=CELLS))),
+        cell_temp_degc=np.array(draw(st.lists(BOUND["cell_temp_degc"], min_size=TEMPS, max_size=TEMPS))),
+        **{name: draw(BOUND[name]) for name in ANALOG if not name.startswith("cell_")},
+        **{name: draw(FLAG) for name in flags},
+    )
+
+
+@settings(max_examples=40)
+@given(st.lists(any_inputs(), min_size=1, max_size=6), st.data())
+def test_devices_end_at_the_inputs_and_a_refused_one_changes_nothing(
+    sequence: list[Inputs], data: st.DataObject
+) -> None:
+    small = Small()
+    small.rack.arm(sequence[0])
+    for inputs in sequence:
+        small.rack.apply(inputs)
+        small.rack.poll()
+        wrong = data.draw(st.sampled_from([None, *ANALOG]))
+        if wrong is not None:
+            least, greatest = ENVELOPE.limits[wrong]
+            values = values_of(inputs, wrong).copy()
+            place = data.draw(st.integers(0, values.size - 1))
+            values[place] = data.draw(st.sampled_from([least - 0.1, greatest + 0.1, np.nan, np.inf, -np.inf]))
+            small.settings_sent()
+            is_array = isinstance(getattr(inputs, wrong), np.ndarray)
+            with pytest.raises(BenchError):
+                small.rack.apply(with_values(inputs, **{wrong: values if is_array else float(values[0])}))
+            assert small.settings_sent() == []
+    expected = sequence[-1]
+    for name, values in small.given().items():
+        if name == "supply_v" and not expected.supply_connected:
+            assert values == 0.0
+            continue
+        tolerance = 0.15 if name == "cell_temp_degc" else RESOLUTION.get(name, 0.0)  # 1 mV of the divider at 120 degC
+        assert values == pytest.approx(values_of(expected, name), abs=tolerance), name
+
+
+# Over real ports.
+
+
+@pytest.fixture
+def far() -> Iterator[tuple[subprocess.Popen[str], list[InstrumentSettings]]]:
+    child = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("devices_child.py"))],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdin is not None
+    assert child.stdout is not None
+    names = json.loads(child.stdout.readline())
+    yield child, [replace(one, port=names[one.name], timeout_s=0.3) for one in BENCH]
+    child.stdin.close()
+    child.wait(5.0)
+    child.stdout.close()
+
+
+def order(child: subprocess.Popen[str], text: str) -> None:
+    assert child.stdin is not None
+    child.stdin.write(f"{text}\n")
+    child.stdin.flush()
+
+
+def state(child: subprocess.Popen[str]) -> dict[str, Any]:
+    assert child.stdout is not None
+    order(child, "state")
+    return dict(json.loads(child.stdout.readline()))
+
+
+def is_off(child: subprocess.Popen[str]) -> dict[str, bool]:
+    return {name: one["off"] for name, one in state(child).items()}
+
+
+Far = tuple[subprocess.Popen[str], list[InstrumentSettings]]
+CLOCK = WallClock()
+
+
+def test_over_pseudo_terminals_the_devices_follow_and_end_off(far: Far) -> None:
+    child, some = far
+    with open_rack(some, ENVELOPE, CLOCK) as rack:
+        rack.arm(some_inputs())
+        assert 0.0 < rack.latency_s < 0.3
+        rack.apply(some_inputs(cell_voltage_v=np.full(CELLS, 3.456), hvil_closed=False))
+        deadline_ns = CLOCK.now_ns() + 5 * NS_PER_S
+        while (outputs := rack.poll()) is None and CLOCK.now_ns() < deadline_ns:
+            pass
+        assert outputs is not None
+        for instrument in rack.instruments:
+            instrument.acknowledge()
+        now = state(child)
+        assert now["cells"]["given"]["cell_voltage_v"] == pytest.approx([3.456] * CELLS)
+        assert now["mainframe"]["given"]["hvil_closed"] == [0.0]
+    assert set(is_off(child).values()) == {True}
+
+
+@pytest.mark.parametrize(("kind", "text"), [("silent", "did not answer"), ("garbage", "no text")])
+def test_an_instrument_that_fails_in_mid_run_is_a_bench_error_and_the_others_go_off(
+    far: Far, kind: str, text: str
+) -> None:
+    child, some = far
+
+    def run() -> None:
+        with open_rack(some, ENVELOPE, CLOCK) as rack:
+            rack.arm(some_inputs())
+            order(child, f"fault mainframe {kind}")
+            deadline_ns = CLOCK.now_ns() + 5 * NS_PER_S
+            while CLOCK.now_ns() < deadline_ns:
+                rack.poll()
+
+    with pytest.raises(BenchError, match=rf"(?s){text}.*On the way to the safe state: mainframe"):
+        run()
+    now = is_off(child)
+    assert now["cells"] is now["insulation"] is now["supply"] is True
+
+
+def test_a_port_that_is_pulled_out_is_a_bench_error_and_the_others_go_off(far: Far) -> None:
+    child, some = far
+
+    def run() -> None:
+        with open_rack(some, ENVELOPE, CLOCK) as rack:
+            rack.arm(some_inputs())
+            order(child, "close mainframe")
+            deadline_ns = CLOCK.now_ns() + 5 * NS_PER_S
+            while CLOCK.now_ns() < deadline_ns:
+                rack.poll()
+
+    with pytest.raises(BenchError, match=r"(?s)mainframe at .*port lost"):
+        run()
+    now = is_off(child)
+    assert now["cells"] is now["insulation"] is now["supply"] is True
+
+
+def test_the_safe_plan_written_by_another_hand_puts_everything_off(far: Far) -> None:
+    child, some = far
+    with open_rack(some, ENVELOPE, CLOCK) as rack:
+        rack.arm(some_inputs())
+        plan = rack.safe_plan()
+        assert [step.name for step in plan][-1] == "mainframe"  # sources first, then relays
+        for step in plan:
+            os.write(step.fd, b"\n" + step.data)
+        for instrument in rack.instruments:
+            instrument.acknowledge()
+        assert set(is_off(child).values()) == {True}
+        for step, one in zip(plan, sorted(some, key=lambda one: one.name == "mainframe"), strict=True):
+            assert step.data.endswith(terminator_of(one))
+            assert step.checks
+
+
+def test_ports_that_cannot_be_had_are_all_named_and_those_opened_are_closed() -> None:
+    far_end, near_end = pty.openpty()
+    good = os.ttyname(near_end)
+    some = [replace(one, port=good if one.name == "cells" else f"/dev/no-such-{one.name}") for one in BENCH]
+    with pytest.raises(BenchError) as caught:
+        open_rack(some, ENVELOPE, CLOCK)
+    for name in ("mainframe", "insulation", "supply"):
+        assert f"/dev/no-such-{name}" in str(caught.value)
+    open_rack([replace(BENCH[0], port=good)], ENVELOPE, CLOCK).close()  # not locked any more
+    os.close(near_end)
+    os.close(far_end)
+
+
+def test_an_unknown_driver_is_named_with_those_there_are() -> None:
+    with pytest.raises(UsageError, match=r"cells: 'chroma'.*bloomy-abs.*operator"):
+        open_rack([replace(BENCH[0], driver="chroma")], ENVELOPE, CLOCK)
+
+
+def test_operator_and_cells_over_can_are_part_of_a_rack_without_a_descriptor() -> None:
+    frames: list[OutgoingFrame] = []
+    asked: list[str] = []
+
+    def ask(text: str) -> str:
+        asked.append(text)
+        return "Ada" if "name" in text else ""
+
+    some = [
+        InstrumentSettings("person", "operator", "-", channels={"supply_v": (1,)}),
+        InstrumentSettings(
+            "debug",
+            "can-cells",
+            "-",
+            channels={"cell_voltage_v": tuple(range(CELLS))},
+            options={"cell_id": 0x600, "enable_id": 0x5FF, "enable_hex": "01", "disable_hex": "00"},
+        ),
+    ]
+    rack = open_rack(some, ENVELOPE, CLOCK, ask=ask, send=frames.append)
+    assert rack.identify()["person"] == "operator Ada"
+    assert rack.safe_plan() == []
+    rack.apply(some_inputs())
+    for instrument in rack.instruments:
+        instrument.arm()
+    assert "person: set supply_v to 24 V" in asked[-1]
+    assert frames[0] == OutgoingFrame(0x5FF, b"\x01")
+    rack.safe()
+    assert frames[-1] == OutgoingFrame(0x5FF, b"\x00")
+    assert rack.is_off()
