@@ -50,6 +50,14 @@ def test_a_late_reader_gets_the_time_of_the_frame_once_a_quick_one_was_seen() ->
     assert S + 500 * MS == timeline.place(100.5, 2 * S)
 
 
+def test_a_quicker_delivery_than_those_before_sets_the_offset_at_once() -> None:
+    timeline = Timeline(TrackedStamps())
+    timeline.begin(S)
+    assert S + 8 * MS == timeline.place(100.0, S + 8 * MS)  # took 8 ms
+    assert S + 12 * MS == timeline.place(100.01, S + 12 * MS)  # took 2 ms
+    assert S + 22 * MS == timeline.place(100.02, S + 28 * MS)  # took 8 ms again
+
+
 def test_an_adapter_whose_clock_begins_anew_is_followed() -> None:
     timeline = Timeline(TrackedStamps())
     timeline.begin(S)

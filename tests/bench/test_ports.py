@@ -168,6 +168,24 @@ def test_what_cannot_be_a_frame_is_counted_and_the_next_is_read() -> None:
         assert port.status().malformed == 2
 
 
+def test_an_echo_of_our_own_frame_is_marked_and_not_counted_as_received() -> None:
+    with opened("virtual", "echo", receive_own_messages=True) as port, opened("virtual", "echo") as other:
+        port.send(CLASSIC[0])
+        other.send(CLASSIC[0])  # the same content, from another
+        port.send(CLASSIC[1])
+        assert [True, False, True] == [frame.own for frame in port.receive()]
+        assert port.status().frames == 1
+
+
+def test_an_echo_is_known_by_the_driver_where_it_says_so() -> None:
+    with opened("virtual", "says") as port, can.Bus(interface="virtual", channel="says", ignore_config=True) as bus:
+        bus.send(can.Message(arbitration_id=5, is_extended_id=False))
+        assert [False] == [frame.own for frame in port.receive()]
+        echo = can.Message(arbitration_id=6, is_extended_id=False, is_rx=False)
+        port._bus.queue.put(echo)  # type: ignore[attr-defined] # what a driver with echoes hands over
+        assert [True] == [frame.own for frame in port.receive()]
+
+
 def test_own_frames_that_multicast_gives_back_are_marked() -> None:
     pytest.importorskip("msgpack")
     try:
