@@ -120,7 +120,7 @@ class _PythonCanPort:
         if self._closed:
             return []
         self._check()
-        self._time.begin(self._clock.now_ns())
+        self._time.begin(self._clock)
         frames: list[PortFrame] = []
         odd = 0
         while len(frames) < MAX_FRAMES and odd < _MAX_ODD:

@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections import deque
 from typing import Protocol
 
-from harness.clock import NS_PER_S, realtime_ns
+from harness.clock import NS_PER_S, Clock, realtime_ns
 
 WINDOW_NS = 5 * NS_PER_S  # how long a measured offset counts: 50 ppm of drift are 0.25 ms in it
 _BUCKET_NS = NS_PER_S // 2
 _LATEST_NS = NS_PER_S // 5  # a driver hands a frame over within this time
+_READ_NS = 20_000  # two clocks that were read further apart say little of each other
+_READS = 3
 
 
 class StampMap(Protocol):
@@ -22,7 +24,7 @@ class StampMap(Protocol):
 
     offset_ns: int
 
-    def begin(self, now_ns: int) -> None:
+    def begin(self, clock: Clock) -> None:
         """A new look at the adapter begins."""
         ...
 
@@ -39,9 +41,13 @@ class HostStamps:
     def __init__(self) -> None:
         self.offset_ns = 0
 
-    def begin(self, now_ns: int) -> None:
-        """See StampMap."""
-        self.offset_ns = now_ns - realtime_ns()
+    def begin(self, clock: Clock) -> None:
+        """See StampMap. The clocks are read again when the system took the processor away in between."""
+        for _ in range(_READS):
+            before_ns, real_ns, after_ns = clock.now_ns(), realtime_ns(), clock.now_ns()
+            self.offset_ns = (before_ns + after_ns) // 2 - real_ns
+            if after_ns - before_ns < _READ_NS:
+                return
 
     def to_clock(self, stamp_ns: int, now_ns: int) -> int:
         """See StampMap."""
@@ -58,8 +64,9 @@ class TrackedStamps:
         self.offset_ns = 0
         self._least: deque[tuple[int, int]] = deque()  # (begin of bucket, least difference in it)
 
-    def begin(self, now_ns: int) -> None:
+    def begin(self, clock: Clock) -> None:
         """See StampMap."""
+        now_ns = clock.now_ns()
         while self._least and self._least[0][0] < now_ns - WINDOW_NS:
             self._least.popleft()
 
@@ -84,10 +91,10 @@ class Timeline:
         self._last_ns = 0
         self._all_read_ns: int | None = None
 
-    def begin(self, now_ns: int) -> None:
+    def begin(self, clock: Clock) -> None:
         """A new look at the adapter begins."""
         if self._stamps is not None:
-            self._stamps.begin(now_ns)
+            self._stamps.begin(clock)
 
     def place(self, stamp_s: float, now_ns: int) -> int:
         """When a frame was on the bus; `stamp_s` 0: the adapter has not stamped it."""

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from harness.canbus.portstamps import Timeline, TrackedStamps
 from harness.canbus.portstate import watch_for
+from harness.clock import ManualClock
 from harness.kernel.bustypes import NodeState
 
 MS = 1_000_000
@@ -28,7 +29,7 @@ def test_stamps_of_an_adapter_are_late_by_no_more_than_its_quickest_delivery_and
     times = [S + at * 10 * MS for at in range(len(delays_us))]
     placed = []
     for t_ns, delay_us in zip(times, delays_us, strict=True):
-        timeline.begin(t_ns + delay_us * 1000)
+        timeline.begin(ManualClock(t_ns + delay_us * 1000))
         stamp_s = start_s + t_ns / S * (1 + drift)
         placed.append(timeline.place(stamp_s, t_ns + delay_us * 1000))
     quickest_ns = [min(delays_us[: at + 1]) * 1000 for at in range(len(times))]
@@ -44,15 +45,15 @@ def test_stamps_of_an_adapter_are_late_by_no_more_than_its_quickest_delivery_and
 
 def test_a_late_reader_gets_the_time_of_the_frame_once_a_quick_one_was_seen() -> None:
     timeline = Timeline(TrackedStamps())
-    timeline.begin(S)
+    timeline.begin(ManualClock(S))
     assert S == timeline.place(100.0, S)
-    timeline.begin(2 * S)
+    timeline.begin(ManualClock(2 * S))
     assert S + 500 * MS == timeline.place(100.5, 2 * S)
 
 
 def test_a_quicker_delivery_than_those_before_sets_the_offset_at_once() -> None:
     timeline = Timeline(TrackedStamps())
-    timeline.begin(S)
+    timeline.begin(ManualClock(S))
     assert S + 8 * MS == timeline.place(100.0, S + 8 * MS)  # took 8 ms
     assert S + 12 * MS == timeline.place(100.01, S + 12 * MS)  # took 2 ms
     assert S + 22 * MS == timeline.place(100.02, S + 28 * MS)  # took 8 ms again
@@ -60,26 +61,26 @@ def test_a_quicker_delivery_than_those_before_sets_the_offset_at_once() -> None:
 
 def test_an_adapter_whose_clock_begins_anew_is_followed() -> None:
     timeline = Timeline(TrackedStamps())
-    timeline.begin(S)
+    timeline.begin(ManualClock(S))
     timeline.place(1000.0, S)
-    timeline.begin(3 * S)
+    timeline.begin(ManualClock(3 * S))
     assert 3 * S == timeline.place(0.5, 3 * S)
-    timeline.begin(4 * S)
+    timeline.begin(ManualClock(4 * S))
     assert 3 * S + 250 * MS == timeline.place(0.75, 4 * S)
 
 
 def test_a_frame_without_a_stamp_has_the_time_of_reading() -> None:
     timeline = Timeline(TrackedStamps())
-    timeline.begin(S)
+    timeline.begin(ManualClock(S))
     assert S == timeline.place(0.0, S)
 
 
 def test_no_frame_is_from_before_all_had_been_read_nor_from_the_future() -> None:
     timeline = Timeline(TrackedStamps())
-    timeline.begin(S)
+    timeline.begin(ManualClock(S))
     timeline.place(10.0, S)
     timeline.all_read(S + 900 * MS)
-    timeline.begin(S + 950 * MS)
+    timeline.begin(ManualClock(S + 950 * MS))
     assert S + 700 * MS == timeline.place(10.1, S + 950 * MS)
     assert S + 950 * MS == timeline.place(20.0, S + 950 * MS)
 
