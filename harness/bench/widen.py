@@ -90,17 +90,17 @@ def _condition(condition: Condition, erring: Erring) -> Condition:
     return Condition.model_validate({**condition.model_dump(), "accuracy": condition.accuracy + more})
 
 
-def guarded(wide: Sequence[Verdict], tight: Sequence[Verdict], late_s: float) -> tuple[Verdict, ...]:
-    """Verdicts of a host that was late by up to `late_s`.
+def guarded(wide: Sequence[Verdict], tight: Sequence[Verdict], doubt_s: float) -> tuple[Verdict, ...]:
+    """Verdicts where times are known to within `doubt_s` more than on a virtual rig.
 
-    `wide` were judged with windows that much longer, `tight` with windows that much shorter: what passes only with the
-    longer ones was not seen to be in time.
+    `wide` were judged with windows that much longer, `tight` without, and shorter by what the host was late: what passes
+    only with the longer ones was not seen to be in time, and what fails only with the shorter ones not to be late.
     """
     return tuple(
         replace(
             verdict,
             outcome=Outcome.INCONCLUSIVE,
-            reason=f"the host was up to {1e3 * late_s:.0f} ms late: the reaction may have been out of its time",
+            reason=f"passes only with the {1e3 * doubt_s:.0f} ms that this run cannot tell apart; {strict.reason}",
         )
         if verdict.outcome is Outcome.PASS and strict.outcome is not Outcome.PASS
         else verdict

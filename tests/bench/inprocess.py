@@ -94,6 +94,42 @@ def wire(clock: ManualClock) -> tuple[WirePort, WirePort]:
     return one, other
 
 
+class SlowPort(WirePort):
+    """A port whose received frames come later, and say so."""
+
+    def __init__(self, clock: ManualClock, inner: WirePort, delay_ns: int) -> None:
+        super().__init__(clock)
+        self._inner, self._delay_ns = inner, delay_ns
+        self._held: deque[PortFrame] = deque()
+
+    def send(self, frame: PortFrame) -> None:
+        self._inner.send(frame)
+
+    def receive(self) -> Sequence[PortFrame]:
+        self._held.extend(replace(frame, t_ns=frame.t_ns + self._delay_ns) for frame in self._inner.receive())
+        due = []
+        while self._held and self._held[0].t_ns <= self._clock.now_ns():
+            due.append(self._held.popleft())
+        return due
+
+
+class EchoPort(WirePort):
+    """A port that tells when its own frames were on the wire."""
+
+    def __init__(self, clock: ManualClock, inner: WirePort, delay_ns: int) -> None:
+        super().__init__(clock)
+        self._inner, self._delay_ns = inner, delay_ns
+        self._echoes: list[PortFrame] = []
+
+    def send(self, frame: PortFrame) -> None:
+        self._inner.send(frame)
+        self._echoes.append(replace(frame, t_ns=self._clock.now_ns() + self._delay_ns, own=True))
+
+    def receive(self) -> Sequence[PortFrame]:
+        echoes, self._echoes = self._echoes, []
+        return [*echoes, *self._inner.receive()]
+
+
 class WireRack:
     """Instruments that are nothing but the pins of the served controller. `calls` is what was done with it."""
 
@@ -178,6 +214,14 @@ class Loop:
         self.rack = WireRack(accuracy)
         self.served = ServedController(rig, self.far_port, self.rack, self.clock)
         self.clock.served = self.served
+
+    def slow_frames(self, delay_s: float) -> WirePort:
+        """The near end of the bus, with everything the controller sends so much later."""
+        return SlowPort(self.clock, self.port, round(delay_s * 1e9))
+
+    def echoing(self, delay_s: float) -> WirePort:
+        """The near end of the bus, with echoes of own frames that were on the wire so much later."""
+        return EchoPort(self.clock, self.port, round(delay_s * 1e9))
 
     def close(self) -> None:
         self.clock.served = None
