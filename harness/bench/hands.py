@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults and requests put in by hand while a simulation runs. The kernel replaces its whole plan at once: what acts
-still, and what has still to happen, is planned again every time.
+still, and what has still to happen, is planned again every time, and goes on.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Planned(Protocol):
         """Its time."""
         ...
 
-    def plan(self, events: Sequence[Event] = (), faults: Sequence[Fault] = ()) -> None:
-        """Replace all events and faults."""
+    def plan(self, events: Sequence[Event] = (), faults: Sequence[Fault] = (), *, keep: bool = False) -> None:
+        """Replace all events and faults; with `keep` those that were there go on."""
         ...
 
     def fault_reports(self) -> tuple[FaultReport, ...]:
@@ -148,11 +148,11 @@ class Hands:
         waiting = [event for event in events if event.t_ns > now_ns - self._tick_ns]
         waiting = sorted((replace(event, t_ns=max(event.t_ns, now_ns)) for event in waiting), key=lambda e: e.t_ns)
         lasting = [entry for entry in held if not _is_over(entry, now_ns)]
-        self._simulation.plan(waiting, [row for entry in lasting for row in entry.rows])
+        self._simulation.plan(waiting, [row for entry in lasting for row in entry.rows], keep=True)
         self._held, self._events = lasting, waiting
 
     def _note_fired(self) -> None:
-        """Reports start over with every plan: keep what they said."""
+        """A report goes with its fault: keep what it said."""
         reports = self._simulation.fault_reports()
         place = 0
         for held in self._held:

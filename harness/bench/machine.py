@@ -209,9 +209,9 @@ class BenchSimulation:
         """Time of the simulation."""
         return self._inner.now_s
 
-    def plan(self, events: Sequence[Event] = (), faults: Sequence[Fault] = ()) -> None:
+    def plan(self, events: Sequence[Event] = (), faults: Sequence[Fault] = (), *, keep: bool = False) -> None:
         """As `Simulation.plan`."""
-        self._inner.plan(events, faults)
+        self._inner.plan(events, faults, keep=keep)
         self._rows = tuple(faults)
 
     def fault_reports(self) -> tuple[FaultReport, ...]:

@@ -10,6 +10,7 @@ from harness.faults.bench import obstacle_of
 from harness.faults.catalogue import find_kind
 from harness.faults.check import Bounds, resolve
 from harness.scenario import FaultAction, Scenario, scenario_problems
+from harness.tomlfile import dotted
 
 _SCENARIO = Path("scenario")
 
@@ -20,7 +21,7 @@ def bench_problems(scenario: Scenario, bounds: Bounds, *, path: Path = _SCENARIO
     for place, action in enumerate(scenario.action):
         if isinstance(action, FaultAction) and (reason := _reason(action, bounds)):
             allowed = f"a fault that a bench can make: {reason}. `bms-harness faults` lists those it can"
-            found.append(Problem(str(path), 0, f"action.{place}.fault", f"'{action.fault}'", allowed))
+            found.append(Problem(str(path), 0, dotted(("action", place, "fault")), f"'{action.fault}'", allowed))
     return tuple(found)
 
 

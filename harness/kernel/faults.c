@@ -180,7 +180,33 @@ static void reset_state(bh_fault_state *state) {
     state->held = held;
 }
 
-int bh_faults_plan(bh_faults *faults, const bh_fault *plan, int32_t n, char *error, size_t size) {
+/* Move row `from` of the table to `to`, and what is there the other way. */
+static void exchange(bh_faults *faults, int32_t from, int32_t to) {
+    const bh_fault fault = faults->plan[to];
+    const bh_fault_state state = faults->state[to];
+    const bh_fault_report report = faults->report[to];
+    faults->plan[to] = faults->plan[from];
+    faults->state[to] = faults->state[from];
+    faults->report[to] = faults->report[from];
+    faults->plan[from] = fault;
+    faults->state[from] = state;
+    faults->report[from] = report;
+}
+
+/* Rows of the new plan that are in the table already to their new place, marked. */
+static void keep_rows(bh_faults *faults, const bh_fault *plan, int32_t n) {
+    for (int32_t i = 0; i < n; i++) {
+        for (int32_t old = 0; old < faults->n; old++) {
+            if (!faults->state[old].kept && memcmp(&faults->plan[old], &plan[i], sizeof *plan) == 0) {
+                exchange(faults, old, i);
+                faults->state[i].kept = 1;
+                break;
+            }
+        }
+    }
+}
+
+int bh_faults_plan(bh_faults *faults, const bh_fault *plan, int32_t n, int keep, char *error, size_t size) {
     if (n < 0 || n > faults->max) {
         snprintf(error, size, "%d faults planned, room for %d (max_faults)", n, faults->max);
         return -1;
@@ -193,6 +219,12 @@ int bh_faults_plan(bh_faults *faults, const bh_fault *plan, int32_t n, char *err
             return -1;
         }
     }
+    for (int32_t i = 0; i < faults->max; i++) {
+        faults->state[i].kept = 0;
+    }
+    if (keep) {
+        keep_rows(faults, plan, n);
+    }
     faults->n = n;
     faults->n_message_faults = 0;
     faults->n_protection_faults = 0;
@@ -203,8 +235,10 @@ int bh_faults_plan(bh_faults *faults, const bh_fault *plan, int32_t n, char *err
         faults->n_protection_faults +=
             plan[i].point == BH_AT_MESSAGE_COUNTER || plan[i].point == BH_AT_MESSAGE_CRC;
         faults->n_delays += plan[i].op == BH_OP_DELAY;
-        reset_state(&faults->state[i]);
-        faults->report[i] = (bh_fault_report){UINT64_MAX, 0, 0, 0};
+        if (!faults->state[i].kept) {
+            reset_state(&faults->state[i]);
+            faults->report[i] = (bh_fault_report){UINT64_MAX, 0, 0, 0};
+        }
     }
     faults->truth.n = 0;
     faults->truth.next_ns = n > 0 || faults->bent ? 0 : UINT64_MAX;

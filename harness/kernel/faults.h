@@ -20,6 +20,7 @@ typedef struct bh_fault_state {
     uint8_t on;         /* it acts now: strength > 0 */
     uint8_t shared;     /* given: another active fault acts on the same inputs */
     uint8_t changed;    /* given: the inputs of this tick differ because of it */
+    uint8_t kept;       /* it was in the plan before, and has gone on */
     uint32_t seen;      /* messages and frames it was meant for */
     uint32_t touched;   /* of these: changed */
 } bh_fault_state;
@@ -70,8 +71,9 @@ typedef struct bh_fate {
 } bh_fate;
 
 void bh_faults_create(bh_arena *arena, bh_faults *faults, const bh_config *config);
-/* Replace the table. Returns 0, or -1 with the reason in error and the old table kept. */
-int bh_faults_plan(bh_faults *faults, const bh_fault *plan, int32_t n, char *error, size_t size);
+/* Replace the table; with keep, rows that were in it go on. Returns 0, or -1 with the reason in error and the old table
+ * kept. */
+int bh_faults_plan(bh_faults *faults, const bh_fault *plan, int32_t n, int keep, char *error, size_t size);
 
 /* 0 = as found, 1 = as the operation says. */
 double bh_fault_strength(const bh_fault *fault, uint64_t t_ns);

@@ -177,6 +177,10 @@ bh_sim *bh_create(void *arena, size_t size, const bh_config *config);
 /* Replace all events and faults from now on. Events must be sorted by time and lie in the future or now. */
 int bh_plan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fault *faults, int32_t n_faults);
 
+/* The same while a person adds and ends faults: faults that stay in the plan, with every field as it was, go on as if
+ * nothing had happened (what they hold, since when they act, their reports). Faults on frames begin anew all the same. */
+int bh_replan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fault *faults, int32_t n_faults);
+
 /* Advance to until_ns (a multiple of the tick), recording. Returns BH_*. */
 int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace);
 

@@ -250,7 +250,7 @@ int bh_reading_bend(const bh_pass *pass, int32_t index) {
 
 void bh_reading_remember(const bh_sense *sense, bh_faults *faults) {
     for (int32_t i = 0; i < faults->n; i++) {
-        if (faults->plan[i].op == BH_OP_HOLD_FIRST) {
+        if (faults->plan[i].op == BH_OP_HOLD_FIRST && !faults->state[i].kept) {
             const bh_channel channel = channel_of(sense, &sense->given, faults->plan[i].point);
             memcpy(faults->state[i].held, channel.value, (size_t)channel.n * sizeof *channel.value);
         }

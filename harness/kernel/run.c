@@ -75,9 +75,10 @@ static int check_events(bh_sim *sim, const bh_event *events, int32_t n) {
     return 0;
 }
 
-int bh_plan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fault *faults, int32_t n_faults) {
+static int replace_plan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fault *faults,
+                        int32_t n_faults, int keep) {
     if (check_events(sim, events, n_events) != 0 ||
-        bh_faults_plan(&sim->faults, faults, n_faults, sim->error, sizeof sim->error) != 0) {
+        bh_faults_plan(&sim->faults, faults, n_faults, keep, sim->error, sizeof sim->error) != 0) {
         return BH_BAD_CONFIG;
     }
     if (n_events > 0) {
@@ -88,6 +89,14 @@ int bh_plan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_faul
     sim->n_events = n_events;
     sim->next_event = 0;
     return BH_OK;
+}
+
+int bh_plan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fault *faults, int32_t n_faults) {
+    return replace_plan(sim, events, n_events, faults, n_faults, 0);
+}
+
+int bh_replan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fault *faults, int32_t n_faults) {
+    return replace_plan(sim, events, n_events, faults, n_faults, 1);
 }
 
 /* ---- one tick ------------------------------------------------------------------------------------------------ */

@@ -169,11 +169,15 @@ class Simulation:
             self._refuse()
         self._n_faults = 0
 
-    def plan(self, events: Sequence[Event] = (), faults: Sequence[Fault] = ()) -> None:
-        """Replace all events and faults from now on. Events sorted by time, none in the past; UsageError otherwise."""
+    def plan(self, events: Sequence[Event] = (), faults: Sequence[Fault] = (), *, keep: bool = False) -> None:
+        """Replace all events and faults from now on. Events sorted by time, none in the past; UsageError otherwise.
+
+        With `keep`, faults that are in the plan already, with every field as it was, go on instead of beginning anew.
+        """
         arguments = StructBuilder(self._ffi).plan(events, faults)
         n_events, event_rows, n_faults, fault_rows = arguments
-        if self._lib.bh_plan(self._handle(), event_rows, n_events, fault_rows, n_faults) != Status.OK:
+        replace = self._lib.bh_replan if keep else self._lib.bh_plan
+        if replace(self._handle(), event_rows, n_events, fault_rows, n_faults) != Status.OK:
             raise UsageError(self._error_text())
         self._n_faults = n_faults
 

@@ -30,8 +30,8 @@ class Played(Protocol):
         """Its time."""
         ...
 
-    def plan(self, events: Sequence[Event] = (), faults: Sequence[Fault] = ()) -> None:
-        """Replace all events and faults from now on."""
+    def plan(self, events: Sequence[Event] = (), faults: Sequence[Fault] = (), *, keep: bool = False) -> None:
+        """Replace all events and faults from now on; with `keep` those that were there go on."""
         ...
 
     def run(self, until_s: float, buffers: TraceBuffers) -> RunStatus:

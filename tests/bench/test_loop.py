@@ -265,7 +265,7 @@ def test_a_fault_that_a_bench_cannot_make_is_refused_before_anything_is_energise
             session.run(impossible)
         assert "arm" not in loop.rack.calls
     found = [(problem.key, problem.found) for problem in refused.value.problems]
-    assert found == [("action.0.fault", "'nvm-erased'"), ("action.2.fault", "'frame-drop'")]
+    assert found == [("action[1].fault", "'nvm-erased'"), ("action[3].fault", "'frame-drop'")]
     assert "memory of a real controller" in refused.value.problems[0].allowed
 
 

@@ -31,9 +31,9 @@ class OutsideController:
         """The contactors it drives, FIL_OUT_* bits; holds until the next call."""
         self._lib.outside_drive(contactors)
 
-    def send(self, identifier: int, data: bytes, *, flags: int, bus: int) -> bool:
-        """A frame it sent; False when the mailbox is full (1024 frames) and the frame is not passed on."""
+    def send(self, identifier: int, data: bytes, *, flags: int, bus: int) -> None:
+        """A frame it sent: the others hear it in the next tick, at most the latest 128."""
         frame = self._frame
         frame.id, frame.flags, frame.bus, frame.length = identifier, flags, bus, len(data)
         self._ffi.memmove(frame.data, data, len(data))
-        return bool(self._lib.outside_frame(frame) == 0)
+        self._lib.outside_frame(frame)

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { FRAMES = 1024 };
+enum { FRAMES = 128 };
 
 static uint32_t driven;
 static uint16_t n_cells;
@@ -20,12 +20,12 @@ void outside_drive(uint32_t contactors) {
     driven = contactors;
 }
 
-int outside_frame(const fil_frame *frame) {
+void outside_frame(const fil_frame *frame) {
     if (waiting == FRAMES) {
-        return -1;
+        first = (first + 1) % FRAMES;
+        waiting--;
     }
     frames[(first + waiting++) % FRAMES] = *frame;
-    return 0;
 }
 
 uint32_t fil_abi_version(void) {
