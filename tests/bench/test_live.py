@@ -12,7 +12,7 @@ import pytest
 from harness.bench.file import load_bench
 from harness.bench.live import LiveRig, VirtualRealtime
 from harness.bench.session import BenchSession
-from harness.clock import ManualClock
+from harness.clock import ManualClock, WallClock
 from harness.errors import BenchError, RigError, UsageError
 from harness.instruments.model import Inputs
 from harness.kernel.config import Event, EventKind, Fault, Op, Point
@@ -224,3 +224,12 @@ def test_a_bench_refuses_by_hand_what_it_cannot_make_and_fails_once() -> None:
         with pytest.raises(BenchError, match="failed before"):
             live.step()
     loop.close()
+
+
+def test_a_virtual_rig_keeps_to_the_wall_clock() -> None:
+    clock = WallClock()
+    with VirtualRealtime(load_rig(rigs_folder() / "ebus-lfp.toml"), clock) as live:
+        before_ns = clock.now_ns()
+        let(live, 0.3)
+        assert clock.now_ns() - before_ns >= 290_000_000
+        assert live.lateness().ticks == 30
