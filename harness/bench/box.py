@@ -22,11 +22,15 @@ GARBAGE = b"\xff\x00*?,;\r\x80\n#9:\x07t12"  # line ends, BEL, the beginning of 
 
 
 class Station:
-    """One emulated instrument at its port. `open_line` is called again when it was unplugged and is put back."""
+    """One emulated instrument at its port.
 
-    def __init__(self, device: Device, open_line: Callable[[], Line]) -> None:
-        self.device = device
-        self.name = device.settings.name
+    `open_line` is called again when it was unplugged and is put back, `make` when its mains were off and are on again.
+    """
+
+    def __init__(self, make: Callable[[], Device], open_line: Callable[[], Line]) -> None:
+        self._make = make
+        self.device = make()
+        self.name = self.device.settings.name
         self._open_line = open_line
         self.line: Line | None = open_line()
 
@@ -48,6 +52,10 @@ class Station:
         if self.line is not None:
             self.line.close()
             self.line = None
+
+    def restart(self) -> None:
+        """Mains off and on: outputs are off, it knows nothing any more and is well."""
+        self.device = self._make()
 
     def noise(self, garbage: bytes) -> None:
         """Bytes on its line that it would never send."""

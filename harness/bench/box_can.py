@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from harness.bench.lines import Line
+from harness.bench.lines import BACKLOG, Line
 from harness.bench.slcan_device import SlcanDevice
 from harness.canbus.portmodel import CanPort, PortFrame, PortStatus
 from harness.clock import NS_PER_S, Clock
@@ -15,6 +15,7 @@ from harness.kernel.bustypes import NodeState
 FLOOD_DATA = b"\x55" * 8  # no stuff bits in the data
 FLOOD_BITS = 111  # a standard frame with eight data bytes and the gap behind it, no stuff bits (ISO 11898-1)
 LOWEST_PRIORITY = 0x7FF
+_FRAMES_SHARE = 0.75  # of an adapter's memory that frames may fill; the rest is for its answers
 _MOST_AT_ONCE = 500  # flood frames for one call; what a stopped process owes is not made up for
 
 
@@ -76,8 +77,10 @@ class SlcanPort:
 
     def send(self, frame: PortFrame) -> None:
         """See CanPort; a frame nobody listens to is gone."""
-        if self._line is not None:
+        if self._line is not None and self._line.waiting() < _FRAMES_SHARE * BACKLOG:
             self._line.write(self.device.deliver(frame))
+        else:
+            self.lost += self.device.matches
 
     def receive(self) -> Sequence[PortFrame]:
         """See CanPort."""

@@ -17,7 +17,8 @@ silent NAME         the instrument takes no command and answers nothing
 garbage NAME        the instrument answers bytes that are no line
 other-model NAME    the instrument identifies as another model
 good NAME           the instrument is well again
-unplug NAME|can     the port is gone
+restart NAME        mains of the instrument off and on: its outputs are off
+unplug NAME|can     the port is gone; an instrument's outputs stay as they are
 plug NAME|can       the port is back
 noise NAME|can      bytes on the line that nobody sent, until 'quiet'
 flood [ID]          another node fills the bus with frames of ID (hex, 7FF without), until 'quiet'
@@ -59,6 +60,8 @@ class Switchboard:
                 self._can.flood(_identifier(identifier))
             case (("unplug" | "plug"), [name]):
                 self._switch(name, on=verb == "plug")
+            case "restart", [name]:
+                self._station(name).restart()
             case "noise", [name]:
                 self._noisy[name] = self._noise_of(name)
             case _, [name] if verb in _FAULTS:

@@ -34,7 +34,7 @@ class Tap:
             self._state_id = found[0].id
         self._payload, self._name = b"", ""
         self._window_end_ns, self._bits = 0, 0
-        self.load = 0.0
+        self._load = 0.0
         self.sent = 0
         self.received = 0
 
@@ -66,6 +66,12 @@ class Tap:
         """See CanPort."""
         self._port.close()
 
+    @property
+    def load(self) -> float:
+        """Share of bit time in use over the last whole second, stuff bits not counted."""
+        self._turn(self._clock.now_ns())
+        return self._load
+
     def bms_state(self) -> str:
         """The state the controller reported last; empty when it has not, or the profile does not name it."""
         if self._payload and not self._name:
@@ -73,11 +79,13 @@ class Tap:
         return self._name
 
     def _count(self, frame: PortFrame) -> None:
-        now_ns = self._clock.now_ns()
-        if now_ns >= self._window_end_ns:
-            self.load = self._bits / self._bitrate if now_ns < self._window_end_ns + _WINDOW_NS else 0.0
-            self._window_end_ns, self._bits = now_ns + _WINDOW_NS, 0
+        self._turn(self._clock.now_ns())
         self._bits += (_EXTENDED_BITS if frame.flags & FrameFlag.EXTENDED else _OVERHEAD_BITS) + 8 * len(frame.data)
+
+    def _turn(self, now_ns: int) -> None:
+        if now_ns >= self._window_end_ns:
+            self._load = self._bits / self._bitrate if now_ns < self._window_end_ns + _WINDOW_NS else 0.0
+            self._window_end_ns, self._bits = now_ns + _WINDOW_NS, 0
 
     def _decoded(self, payload: bytes) -> str:
         assert self._state is not None

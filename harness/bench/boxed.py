@@ -29,6 +29,7 @@ from harness.canbus.ports import open_port
 from harness.clock import Clock
 from harness.errors import UsageError
 from harness.instruments.devices import Device, device_for
+from harness.instruments.model import InstrumentSettings
 from harness.rig.file import Rig
 
 _LARGEST_TCP_PORT = 65_535
@@ -71,18 +72,20 @@ class ServedBox:
         self._interface = "remote" if places.folder is None else "slcan"
         with ExitStack() as stack:
             self._folder = stack.enter_context(BoxFolder(places.folder)) if places.folder is not None else None
-            devices = self._devices()
-            stations = [Station(device, self._opener(place, device)) for place, device in enumerate(devices)]
+            makers = self._makers()
+            stations = [Station(make, self._opener(place, name)) for place, (name, make) in enumerate(makers.items())]
             self.box = Box(stations, plant=places.plant)
             stack.callback(self.box.close)
-            port, plug = self._can(len(devices))
+            port, plug = self._can(len(stations))
             stack.callback(port.close)
             bitrate = rig.file.bus.bitrate
             flooded = FloodedPort(port, bitrate, clock)
             self.tap = Tap(flooded, rig.profile, bitrate, clock)
             self.switchboard = Switchboard(self.box, flooded, plug, clock)
             self._states = [StateFile(path, clock) for path in self._state_files()]
-            self.controller = stack.enter_context(ServedController(rig, self.tap, self.box if devices else None, clock))
+            self.controller = stack.enter_context(
+                ServedController(rig, self.tap, self.box if stations else None, clock, rest_bus=places.rest_bus)
+            )
             self._stack = stack.pop_all()
 
     def __enter__(self) -> Self:
@@ -132,15 +135,19 @@ class ServedBox:
             "acting": list(self.switchboard.acting()),
         }
 
-    def _devices(self) -> list[Device]:
-        if self._places.folder is None and self._places.tcp_port is None:
-            return []
-        made = (device_for(settings) for settings in (self._bench.instruments if self._bench else ()))
-        return [device for device in made if device is not None]
+    def _makers(self) -> Mapping[str, Callable[[], Device]]:
+        """What makes each instrument that has a port, by name."""
+        if self._bench is None or (self._places.folder is None and self._places.tcp_port is None):
+            return {}
+        return {
+            settings.name: partial(_made, settings)
+            for settings in self._bench.instruments
+            if device_for(settings) is not None
+        }
 
-    def _opener(self, place: int, device: Device) -> Callable[[], Line]:
+    def _opener(self, place: int, name: str) -> Callable[[], Line]:
         if self._folder is not None:
-            return partial(PtyLine, self._folder.link(device.settings.name))
+            return partial(PtyLine, self._folder.link(name))
         return partial(TcpLine, self._tcp(place))
 
     def _can(self, n_devices: int) -> tuple[CanPort, PluggedPort | None]:
@@ -169,3 +176,9 @@ class ServedBox:
             yield self._folder.path / STATE_FILE
         if self._places.state_file is not None:
             yield self._places.state_file
+
+
+def _made(settings: InstrumentSettings) -> Device:
+    device = device_for(settings)
+    assert device is not None, "asked for instruments with a port only"
+    return device

@@ -33,6 +33,10 @@ class Line(Protocol):
         """Hand bytes over; kept while the other side does not take them."""
         ...
 
+    def waiting(self) -> int:
+        """Bytes that were not taken yet."""
+        ...
+
     def forget(self) -> None:
         """Drop what was not taken yet."""
         ...
@@ -72,6 +76,10 @@ class PtyLine:
         self._waiting, lost = _join(self._waiting, data)
         self.lost += lost
         self._push()
+
+    def waiting(self) -> int:
+        """See Line."""
+        return len(self._waiting)
 
     def forget(self) -> None:
         """See Line."""
@@ -138,6 +146,10 @@ class TcpLine:
         self._waiting, lost = _join(self._waiting, data)
         self.lost += lost
         self._push()
+
+    def waiting(self) -> int:
+        """See Line."""
+        return len(self._waiting)
 
     def forget(self) -> None:
         """See Line."""

@@ -94,6 +94,9 @@ class Memory:
     def write(self, data: bytes) -> None:
         self.outward += data
 
+    def waiting(self) -> int:
+        return len(self.outward)
+
     def forget(self) -> None:
         self.outward = b""
 
@@ -105,7 +108,7 @@ class Memory:
 
 
 def station(name: str = "upper", given: Mapping[str, Sequence[float]] | None = None) -> Station:
-    return Station(Upper(name, given), Memory)
+    return Station(lambda: Upper(name, given), Memory)
 
 
 # ------------------------------------------------------------------------------------------------------------ the pins
@@ -119,7 +122,6 @@ def test_what_no_instrument_gave_is_left_to_the_plant() -> None:
 
 
 def test_instruments_that_were_never_on_give_nothing() -> None:
-    one = station()
     channels = {
         "supply_v": (1,),
         "cell_voltage_v": (1, 2),
@@ -127,8 +129,9 @@ def test_instruments_that_were_never_on_give_nothing() -> None:
         "insulation_ohm": (1,),
         "crash": (1,),
     }
-    one.device.settings = InstrumentSettings("upper", "upper", "", channels=channels)
-    pins = Box([one]).pins()
+    device = Upper()
+    device.settings = InstrumentSettings("upper", "upper", "", channels=channels)
+    pins = Box([Station(lambda: device, Memory)]).pins()
     assert pins.cell_voltage_v is not None
     assert [0.0, 0.0] == list(pins.cell_voltage_v)
     assert [0] == list(pins.open_temps)
@@ -335,6 +338,8 @@ def test_the_load_is_the_share_of_bit_time_and_goes_back_to_none() -> None:
         tap.send(PortFrame(t_ns=0, id=0x300, data=bytes(8)))
     assert 1000 * FLOOD_BITS / BITRATE == pytest.approx(tap.load, rel=0.01)
     assert 3000 == tap.sent
+    clock.sleep_until_ns(6 * NS_PER_S)
+    assert tap.load == 0.0
 
 
 def test_the_state_of_the_controller_is_read_from_its_frames() -> None:
@@ -374,6 +379,15 @@ def test_instruments_are_made_to_fail_and_are_well_again(order: str, fault: Devi
     bench.board.order(order)
     assert fault == bench.instrument.device.fault
     bench.board.order("good cells")
+    assert DeviceFault.NONE == bench.instrument.device.fault
+
+
+def test_mains_off_and_on_leave_an_instrument_well_and_off() -> None:
+    bench = Bench()
+    before = bench.instrument.device
+    bench.board.order("silent cells")
+    bench.board.order("restart cells")
+    assert bench.instrument.device is not before
     assert DeviceFault.NONE == bench.instrument.device.fault
 
 
