@@ -236,10 +236,10 @@ class BenchSession:
         return BenchRun(scenario, trace, observation, verdicts, trace.error, seconds, lateness)
 
     def _judge_tight(self, trace: Trace, late_s: float) -> tuple[Verdict, ...]:
-        """With the windows of a virtual rig, shorter by what the host was late."""
+        """By the rig's own requirements with the windows of a virtual rig, shorter by what the host was late."""
         timing_s = self._header["timing_s"] - late_s
         evidence = Observation(trace, self.bench.rig.profile, timing_s=timing_s, boot_s=trace.header["boot_s"])
-        return judge_all(self._requirements, evidence)
+        return judge_all(self.bench.rig.requirements, evidence)
 
     def _late_s(self, lateness: Lateness) -> float:
         """What the worst tick was later than the bench file allows."""

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.instruments.model import ANALOG
+from harness.requirements.causes import near_of
 from harness.requirements.model import Accuracy, Condition, Invariant, Limit, Requirement, Trip
 from harness.requirements.model import Sequence as Order
 from harness.verdict import Outcome, Verdict
@@ -69,7 +70,10 @@ def _widened(requirement: Requirement, erring: Erring) -> Requirement:
     if when != requirement.when:
         changes["when"] = when
     match requirement:
-        case Trip() | Limit() if requirement.side == "given":
+        case Trip() if requirement.side == "given":
+            changes["accuracy"] = requirement.accuracy + erring.of(requirement.quantity)
+            changes["near"] = near_of(requirement)  # to err by more is not to have come nearer
+        case Limit() if requirement.side == "given":
             changes["accuracy"] = requirement.accuracy + erring.of(requirement.quantity)
         case Accuracy() if requirement.side == "given":
             changes["tolerance"] = requirement.tolerance + erring.of(requirement.quantity)
@@ -93,14 +97,15 @@ def _condition(condition: Condition, erring: Erring) -> Condition:
 def guarded(wide: Sequence[Verdict], tight: Sequence[Verdict], doubt_s: float) -> tuple[Verdict, ...]:
     """Verdicts where times are known to within `doubt_s` more than on a virtual rig.
 
-    `wide` were judged with windows that much longer, `tight` without, and shorter by what the host was late: what passes
-    only with the longer ones was not seen to be in time, and what fails only with the shorter ones not to be late.
+    `wide` were judged by widened requirements with windows that much longer, `tight` by the rig's own with the windows
+    of a virtual rig, shorter by what the host was late. Who passes only the wide ones was not seen to be right, who
+    fails only the tight ones was not seen to be wrong.
     """
     return tuple(
         replace(
             verdict,
             outcome=Outcome.INCONCLUSIVE,
-            reason=f"passes only with the {1e3 * doubt_s:.0f} ms that this run cannot tell apart; {strict.reason}",
+            reason=f"passes only with the {1e3 * doubt_s:.0f} ms and what the instruments may err by; {strict.reason}",
         )
         if verdict.outcome is Outcome.PASS and strict.outcome is not Outcome.PASS
         else verdict

@@ -51,6 +51,12 @@ def test_the_band_around_a_given_limit_grows() -> None:
     assert trip.above == 3.75
 
 
+def test_a_value_does_not_come_nearer_by_being_known_less_well() -> None:
+    (trip,) = widened([TRIP], ERRING)
+    assert isinstance(trip, Trip)
+    assert trip.near == pytest.approx(0.05)  # 10 times the accuracy as written
+
+
 def test_what_the_controller_itself_did_is_not_widened() -> None:
     output = TRIP.model_copy(update={"side": "output"})
     assert widened([output], ERRING) == (output,)
@@ -86,7 +92,8 @@ def test_conditions_limits_and_tolerances_grow_too() -> None:
 
 
 def test_exact_instruments_change_nothing() -> None:
-    assert widened([TRIP], Erring({}, n_cells=100, pack_v=300.0)) == (TRIP,)
+    (trip,) = widened([TRIP], Erring({}, n_cells=100, pack_v=300.0))
+    assert trip == TRIP.model_copy(update={"near": 0.05})
 
 
 @pytest.mark.parametrize("tight", list(Outcome))
