@@ -41,7 +41,8 @@ class LoadMeter:
     def add(self, frames: Frames) -> None:
         """More frames, with times from the start."""
         second = (frames.t_ns // 1_000_000_000).astype(np.int64)
-        found = np.bincount(second, frame_times_s(frames, self._bit_s, self._data_bit_s))
+        weights = frame_times_s(frames, self._bit_s, self._data_bit_s)
+        found = np.bincount(second, weights).astype(np.float64)
         longer, shorter = (found, self._busy_s) if len(found) > len(self._busy_s) else (self._busy_s, found)
         self._busy_s = longer.copy()
         self._busy_s[: len(shorter)] += shorter
