@@ -174,7 +174,7 @@ class BenchSimulation:
         self._tick_ns = machine.tick_ns
         self.keep_errors = False
         self.failure: BenchError | None = None
-        self.reading_age_s = 0.0  # the oldest reading of the contactor drives since `renew`
+        self.reading_age_s = 0.0  # the oldest reading of the contactor drives that was used; set to 0 as wanted
         self._rows: tuple[Fault, ...] = ()
         self._running = False
         self.fresh = False

@@ -184,6 +184,7 @@ class BenchSession:
             reached = self._starts.restore(scenario.start)
             plan = self._planner.plan(scenario, reached.t_ns, requested=reached.requested)
             self._pacer.forget()
+            simulation.reading_age_s = 0.0
             simulation.keep_errors = True
             trace = self._recorder.play(scenario, plan, reached.t_ns, keep=keep)
             if simulation.failure is not None:

@@ -133,10 +133,10 @@ class EchoPort(WirePort):
 class WireRack:
     """Instruments that are nothing but the pins of the served controller. `calls` is what was done with it."""
 
-    latency_s = 0.0
-
     def __init__(self, accuracy: Mapping[str, float] | None = None) -> None:
         self.accuracy = accuracy or {}
+        self.latency_s = 0.0
+        self.age_s = 0.0
         self.calls: list[str] = []
         self.is_armed = False
         self.current: Inputs | None = None
@@ -161,7 +161,7 @@ class WireRack:
         self.current = inputs
 
     def poll(self) -> Outputs | None:
-        return self.driven
+        return replace(self.driven, age_s=self.age_s)
 
     def safe(self) -> None:
         self.calls.append("safe")

@@ -152,6 +152,17 @@ def once_it_drives(loop: Loop, late_ms: int) -> Callable[[int], int]:
     return late
 
 
+def test_old_readings_and_slow_instruments_widen_the_time_of_their_run_only(bench: Bench, loop: Loop) -> None:
+    with BenchSession(bench, loop.port, loop.rack, clock=loop.clock) as session:
+        loop.rack.age_s, loop.rack.latency_s = 0.03, 0.004
+        old = session.run(scenario(start="standby", duration_s=0.5)).trace.header
+        loop.rack.age_s = 0.01
+        new = session.run(scenario(start="standby", duration_s=0.5)).trace.header
+    # tick and frames of a virtual rig, latency, age, and what the bench file allows a tick to be late
+    assert old["timing_s"] == pytest.approx(0.012 + 0.004 + 0.03 + 0.005)
+    assert new["timing_s"] == pytest.approx(0.012 + 0.004 + 0.01 + 0.005)
+
+
 # ---- nothing leaves the bench energised
 
 
