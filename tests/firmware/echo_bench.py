@@ -202,8 +202,8 @@ def main() -> None:
     eventful(simulation, 0.0)
     simulation.send(command(CONTACTORS, 7))
     outside = simulation.outside()
-    outside.cell_uv[:], outside.cell_flags[:] = 3_300_000, 1
-    outside.values.given, outside.values.digital_given = Given.CELLS | Given.SUPPLY, 1
+    outside.temp_mdegc[:], outside.temp_flags[:] = 23_000, 1
+    outside.values.given, outside.values.digital_given = Given.TEMPS | Given.SUPPLY, 1
     outside.values.supply_mv = 24_000
     simulation.outlet().open([Node.VEHICLE])
     sys.stdout.write(digest(run(simulation, 1.0, truth_cells=True)))
