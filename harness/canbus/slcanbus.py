@@ -15,9 +15,10 @@ from can.exceptions import CanInitializationError, CanOperationError, error_chec
 from can.interfaces.slcan import slcanBus
 
 OK, ERROR = "\r", "\a"
-FRAMES = frozenset("tTrRdDbBx")
+FRAMES = tuple("tTrRdDbBx")
 _LONGEST = 200  # a frame of 64 bytes has 138 characters; what is longer is garbage
-_ANSWER_S = 0.2  # how long an adapter may take to answer a command at the start
+_ANSWER_S = 1.0  # how long an adapter may take to answer a command at the start
+_SILENT_S = 0.02  # between two commands to one that does not answer
 _SEND_S = 0.05  # how long it may take to swallow one frame
 _SHOWN = 40
 # Flags of the answer to F (Lawicel CANUSB manual): receive queue full, warning, overrun, error passive, bus error
@@ -59,11 +60,25 @@ class SlcanBus(slcanBus):
 
     def open(self) -> None:
         """Close the channel whatever state it is in, set the bit rate, open it; a refusal is an error."""
-        self._ask("C")
+        patience_s = _ANSWER_S if self._found_in_step() else _SILENT_S
         for code in (*filter(None, self._codes), "L" if self._listen_only else "O"):
-            if self._ask(code) == ERROR:
+            if self._ask(code, patience_s) == ERROR:
                 raise CanInitializationError(f"the adapter refused '{code}'")
-        self._has_flags = self._ask("F")[:1] == "F"
+        self._has_flags = self._ask("F", patience_s)[:1] == "F"
+
+    def _found_in_step(self) -> bool:
+        """Close the channel and ask for the version: what comes before the answer is of earlier times. Whether it
+        answered; some adapters never do.
+        """
+        self.serialPortOrig.reset_input_buffer()
+        self._write("C")
+        self._write("V")
+        while line := self._line(_ANSWER_S):
+            if line[0] in "Vv":
+                return True
+            if line[0] not in (*FRAMES, *"zZF", OK, ERROR):
+                raise CanInitializationError(f"it answered {line[:_SHOWN]!r} to 'V': this is no SLCAN adapter")
+        return False
 
     def ask_flags(self) -> None:
         """Ask for the status flags, of an adapter that has them; the answer comes with the frames."""
@@ -71,26 +86,27 @@ class SlcanBus(slcanBus):
             self._asked = True
             self._write("F")
 
-    def _ask(self, command: str) -> str:
-        """The answer to a command: OK or ERROR, flags to F; empty from an adapter that does not answer."""
+    def _ask(self, command: str, patience_s: float) -> str:
+        """The answer to a command: OK or ERROR, flags to F; empty when none came."""
         self._write(command)
+        while (line := self._line(patience_s))[:1] in FRAMES:
+            pass  # of the channel that has just been opened
+        return line
+
+    def _line(self, patience_s: float) -> str:
+        """The next line; empty when nothing comes for so long. A line of text loses its end."""
         port = self.serialPortOrig
-        before, port.timeout = port.timeout, _ANSWER_S
+        before, port.timeout = port.timeout, patience_s
         line = ""
         try:
             while len(line) < _LONGEST:
-                byte = port.read(1)
-                if byte in (b"", b"\r", b"\a"):
-                    break
-                line += byte.decode("ascii", errors="replace")
-                if line in FRAMES:
-                    port.read_until(b"\r")  # of a channel that was left open, or has just been opened
-                    line = ""
+                byte = str(port.read(1), "ascii", errors="replace")
+                if byte in ("", OK, ERROR):
+                    return line or byte
+                line += byte
         finally:
             port.timeout = before
-        if line and not (command == line[0] == "F"):
-            raise CanInitializationError(f"it answered {line[:_SHOWN]!r} to '{command}': this is no SLCAN adapter")
-        return line or str(byte, "ascii")
+        return line
 
     def _write(self, string: str) -> None:
         with error_check("Could not write to serial device"):
