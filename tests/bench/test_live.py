@@ -141,6 +141,16 @@ def test_a_power_cycle_by_hand_ends_although_something_else_is_asked_meanwhile(o
     assert live.row().value("output", "powered") == 1.0
 
 
+def test_what_is_due_within_the_tick_that_has_just_begun_still_happens(open_live: Open) -> None:
+    live = open_live("standby")
+    do(live, "power-cycle", off_s=0.335)  # back between two ticks
+    let(live, 0.34)
+    assert live.row().value("output", "powered") == 0.0
+    live.inject(begin(0.0, "current-sensor-offset", offset_a=5.0))
+    let(live, 0.02)
+    assert live.row().value("output", "powered") == 1.0
+
+
 def test_a_request_during_a_reset_request_is_not_taken_back_when_that_ends(open_live: Open) -> None:
     live = open_live("standby")
     do(live, "reset-faults")

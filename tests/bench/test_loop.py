@@ -202,6 +202,7 @@ def test_whatever_ends_a_run_leads_to_the_safe_state(bench: Bench, loop: Loop, e
     with pytest.raises(type(error)):
         session.run(scenario(OVERVOLTAGE))
     assert not loop.rack.is_armed  # at once, not only when the session ends
+    assert loop.rack.calls.count("safe") == 2  # by the loop, and by the session that looks after it
     session.close()
     assert loop.rack.calls[-1] == "safe"
 
