@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 
 from harness.bench.box import GARBAGE, Box, Station
 from harness.bench.box_can import LOWEST_PRIORITY, FloodedPort, PluggedPort
 from harness.clock import NS_PER_S, Clock
 from harness.errors import UsageError
 from harness.instruments.devices import DeviceFault
+from harness.units import CONTROLLER_STATES
 
 CAN = "can"
 HELP = """\
@@ -24,27 +26,53 @@ noise NAME|can      bytes on the line that nobody sent, until 'quiet'
 flood [ID]          another node fills the bus with frames of ID (hex, 7FF without), until 'quiet'
 quiet               no noise, no flood
 in SECONDS ORDER    the order, later
+once STATE ORDER    the order, when the controller next comes into this state, e.g. standby
 quit                end"""
 _FAULTS = {fault.value: fault for fault in DeviceFault} | {"good": DeviceFault.NONE}
 _LONGEST_S = 3600.0
 _NOISE_PERIOD_NS = NS_PER_S // 50
 
 
+@dataclass(frozen=True, slots=True)
+class _Once:
+    """An order that waits for a state."""
+
+    state: str
+    line: str
+    was_elsewhere: bool = False
+
+
 class Switchboard:
     """Carries orders out and keeps up what goes on in time. `quit` sets `ended`."""
 
-    def __init__(self, box: Box, can: FloodedPort, plug: PluggedPort | None, clock: Clock) -> None:
+    def __init__(
+        self, box: Box, can: FloodedPort, plug: PluggedPort | None, clock: Clock, state: Callable[[], str]
+    ) -> None:
+        """`state`: what the controller reports."""
         self._box = box
+        self._state = state
         self._can = can
         self._plug = plug
         self._clock = clock
         self._noisy: dict[str, Callable[[bytes], None]] = {}
         self._noise_ns = 0
         self._later: list[tuple[int, str]] = []
+        self._once: list[_Once] = []
         self.ended = False
 
     def order(self, line: str) -> None:
-        """Carry out one order. UsageError says what there is."""
+        """Carry out one order, or note it for later. UsageError says what there is."""
+        match line.split(maxsplit=2):
+            case ["in", seconds, later]:
+                self._later.append((self._clock.now_ns() + int(_seconds(seconds) * NS_PER_S), later))
+            case ["once", state, later]:
+                if state not in CONTROLLER_STATES:
+                    raise UsageError(f"'{state}' is no state; allowed: {', '.join(CONTROLLER_STATES)}")
+                self._once.append(_Once(state, later))
+            case _:
+                self._carry_out(line)
+
+    def _carry_out(self, line: str) -> None:
         verb, *words = line.split()
         match verb, words:
             case "quit", []:
@@ -52,8 +80,6 @@ class Switchboard:
             case "quiet", []:
                 self._can.calm()
                 self._noisy.clear()
-            case "in", [seconds, *later] if later:
-                self._later.append((self._clock.now_ns() + int(_seconds(seconds) * NS_PER_S), " ".join(later)))
             case "flood", []:
                 self._can.flood()
             case "flood", [identifier]:
@@ -74,7 +100,7 @@ class Switchboard:
         now_ns = self._clock.now_ns()
         due = [line for at_ns, line in self._later if at_ns <= now_ns]
         self._later = [(at_ns, line) for at_ns, line in self._later if at_ns > now_ns]
-        for line in due:
+        for line in (*due, *self._reached()):
             self.order(line)
         if self._noisy and now_ns >= self._noise_ns:
             self._noise_ns = now_ns + _NOISE_PERIOD_NS
@@ -84,7 +110,21 @@ class Switchboard:
     def acting(self) -> Sequence[str]:
         """What goes on now, for a status line."""
         flood = [] if self._can.flood_id is None else [f"flood {self._can.flood_id:X}"]
-        return [*flood, *(f"noise {name}" for name in self._noisy), *(f"later {line}" for _, line in self._later)]
+        later = [*(line for _, line in self._later), *(once.line for once in self._once)]
+        return [*flood, *(f"noise {name}" for name in self._noisy), *(f"later {line}" for line in later)]
+
+    def _reached(self) -> list[str]:
+        """Orders whose state the controller has just come into."""
+        if not self._once:
+            return []
+        state = self._state()
+        due = [once for once in self._once if once.was_elsewhere and once.state == state]
+        self._once = [
+            replace(once, was_elsewhere=once.was_elsewhere or once.state != state)
+            for once in self._once
+            if once not in due
+        ]
+        return [once.line for once in due]
 
     def _switch(self, name: str, *, on: bool) -> None:
         what = self._adapter() if name == CAN else self._station(name)

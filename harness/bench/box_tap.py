@@ -33,6 +33,7 @@ class Tap:
             assert found is not None, "the profile was checked against its database"
             self._state_id = found[0].id
         self._payload, self._name = b"", ""
+        self._heard_ns = 0
         self._window_end_ns, self._bits = 0, 0
         self._load = 0.0
         self.sent = 0
@@ -43,8 +44,10 @@ class Tap:
         self._port.send(frame)
         self.sent += 1
         self._count(frame)
-        if frame.id == self._state_id and frame.data != self._payload:
-            self._payload, self._name = frame.data, ""
+        if frame.id == self._state_id:
+            self._heard_ns = self._clock.now_ns()
+            if frame.data != self._payload:
+                self._payload, self._name = frame.data, ""
 
     def receive(self) -> Sequence[PortFrame]:
         """See CanPort."""
@@ -73,7 +76,9 @@ class Tap:
         return self._load
 
     def bms_state(self) -> str:
-        """The state the controller reported last; empty when it has not, or the profile does not name it."""
+        """The state the controller reports; empty when it has not for a second, or the profile does not name it."""
+        if self._clock.now_ns() > self._heard_ns + _WINDOW_NS:
+            return ""
         if self._payload and not self._name:
             self._name = self._decoded(self._payload)
         return self._name

@@ -81,7 +81,7 @@ class ServedBox:
             bitrate = rig.file.bus.bitrate
             flooded = FloodedPort(port, bitrate, clock)
             self.tap = Tap(flooded, rig.profile, bitrate, clock)
-            self.switchboard = Switchboard(self.box, flooded, plug, clock)
+            self.switchboard = Switchboard(self.box, flooded, plug, clock, self.tap.bms_state)
             self._states = [StateFile(path, clock) for path in self._state_files()]
             self.controller = stack.enter_context(
                 ServedController(rig, self.tap, self.box if stations else None, clock, rest_bus=places.rest_bus)

@@ -21,12 +21,14 @@ from harness.bench.live import LiveRig, Running
 from harness.bench.machine import BenchMachine, FrameLog, Instruments
 from harness.bench.pacer import Lateness, Pacer
 from harness.bench.refusals import bench_problems
+from harness.bench.unheard import excused, missing_between
 from harness.bench.widen import Erring, guarded, widened
-from harness.canbus.portmodel import CanPort
+from harness.canbus.portmodel import CanPort, PortStatus
 from harness.clock import NS_PER_S, Clock
 from harness.errors import BenchError, FirmwareError, RigError
 from harness.firmware.builder import build_kernel
 from harness.firmware.outside.controller import build_outside
+from harness.kernel.bustypes import NodeState
 from harness.kernel.config import KernelConfig
 from harness.observation import Observation
 from harness.requirements.judge import judge_all
@@ -111,7 +113,8 @@ class BenchSession:
         rig.read_all()
         self.bench = bench
         self.failure: BenchError | None = None
-        self._rack, self._clock = rack, clock
+        self._port, self._rack, self._clock = port, rack, clock
+        self._status = PortStatus(NodeState.ERROR_ACTIVE)
         self._start_guardian, self._live_check, self._on_failure = guardian, live_check, on_failure
         self._guardian: Watch | None = None
         self._overrun_s = bench.file.timing.overrun_ms / 1000.0
@@ -184,6 +187,7 @@ class BenchSession:
             reached = self._starts.restore(scenario.start)
             plan = self._planner.plan(scenario, reached.t_ns, requested=reached.requested)
             self._pacer.forget()
+            self._status = self._port.status()
             simulation.reading_age_s = 0.0
             simulation.keep_errors = True
             trace = self._recorder.play(scenario, plan, reached.t_ns, keep=keep)
@@ -233,6 +237,7 @@ class BenchSession:
             verdicts = judge_all(self._requirements, observation)
             doubt_s = trace.header["timing_s"] - self._header["timing_s"]
             verdicts = guarded(verdicts, self._judge_tight(trace, self._late_s(lateness)), doubt_s)
+            verdicts = excused(verdicts, trace.header["frames_missing"])
         seconds = (self._clock.now_ns() - start_ns) / NS_PER_S
         return BenchRun(scenario, trace, observation, verdicts, trace.error, seconds, lateness)
 
@@ -257,6 +262,7 @@ class BenchSession:
             "late_p99_s": lateness.p99_s,
             "late_max_s": lateness.max_s,
             "instrument_latency_s": self._rack.latency_s,
+            "frames_missing": missing_between(self._status, self._port.status()),
             "reading_age_s": self._machine.simulation.reading_age_s,
         }
 

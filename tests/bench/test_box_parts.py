@@ -343,14 +343,16 @@ def test_the_load_is_the_share_of_bit_time_and_goes_back_to_none() -> None:
 
 
 def test_the_state_of_the_controller_is_read_from_its_frames() -> None:
-    bus, rig = Bus(), load_rig(find_rig("ebus-lfp"))
-    tap = Tap(bus, rig.profile, BITRATE, ManualClock())
+    bus, rig, clock = Bus(), load_rig(find_rig("ebus-lfp")), ManualClock()
+    tap = Tap(bus, rig.profile, BITRATE, clock)
     assert tap.bms_state() == ""
     message, signal = rig.profile.bindings["bms_state"].path.split(".")
     identifier = rig.profile.database.by_name[message].id
     for name, state in (("Standby", "standby"), ("Drive", "drive")):
         tap.send(PortFrame(t_ns=0, id=identifier, data=rig.profile.encode(message, {signal: name})))
         assert state == tap.bms_state()
+    clock.sleep_until_ns(2 * NS_PER_S)
+    assert tap.bms_state() == ""
 
 
 # ---------------------------------------------------------------------------------------------------------- the orders
@@ -363,7 +365,8 @@ class Bench:
         self.line = Memory()
         self.adapter = SlcanPort(lambda: self.line, BITRATE, 0, self.clock)
         self.port = FloodedPort(self.adapter, BITRATE, self.clock)
-        self.board = Switchboard(Box([self.instrument]), self.port, self.adapter, self.clock)
+        self.state = "standby"
+        self.board = Switchboard(Box([self.instrument]), self.port, self.adapter, self.clock, lambda: self.state)
 
 
 @pytest.mark.parametrize(
@@ -380,6 +383,16 @@ def test_instruments_are_made_to_fail_and_are_well_again(order: str, fault: Devi
     assert fault == bench.instrument.device.fault
     bench.board.order("good cells")
     assert DeviceFault.NONE == bench.instrument.device.fault
+
+
+def test_an_order_for_a_state_waits_until_the_controller_comes_into_it() -> None:
+    bench = Bench()
+    bench.board.order("once standby unplug can")
+    for state, plugged in (("standby", True), ("drive", True), ("standby", False)):
+        bench.state = state
+        bench.board.tick()
+        assert plugged == bool(bench.adapter.address)
+    assert [] == list(bench.board.acting())
 
 
 def test_mains_off_and_on_leave_an_instrument_well_and_off() -> None:
@@ -433,7 +446,18 @@ def test_an_order_for_later_waits() -> None:
 
 @pytest.mark.parametrize(
     "order",
-    ["explode", "silent", "silent nobody", "flood 800", "flood x", "unplug nobody", "quit now", "in 2s", "in -1s quit"],
+    [
+        "explode",
+        "silent",
+        "silent nobody",
+        "flood 800",
+        "flood x",
+        "unplug nobody",
+        "quit now",
+        "in 2s",
+        "in -1s quit",
+        "once asleep quit",
+    ],
 )
 def test_an_order_that_is_none_says_what_there_is(order: str) -> None:
     with pytest.raises(UsageError, match=r"there are|allowed"):
@@ -443,9 +467,11 @@ def test_an_order_that_is_none_says_what_there_is(order: str) -> None:
 def test_every_order_of_the_help_is_one() -> None:
     for line in HELP.splitlines():
         order = line.split("  ")[0].replace("NAME|can", "can").replace("NAME", "cells").replace(" [ID]", "")
-        order = order.replace("SECONDS ORDER", "0s quit")
+        order = order.replace("SECONDS ORDER", "0s quit").replace("STATE ORDER", "drive quit")
         bench = Bench()
         bench.board.order(order)
+        bench.board.tick()
+        bench.state = "drive"
         bench.board.tick()
         assert order.endswith("quit") == bench.board.ended
 
