@@ -6,11 +6,9 @@ from __future__ import annotations
 import json
 import signal
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import pytest
 from click.testing import CliRunner
 
 from harness.cli import cli
@@ -62,7 +60,7 @@ def test_inject_see_the_flag_clear_save_quit_and_replay_to_the_same_verdict(tmp_
     assert document["outcome"] == again["outcome"]
 
 
-def test_tab_completes_and_shows_what_there_is(tmp_path: Path) -> None:
+def test_tab_completes_and_ctrl_c_while_waiting_only_ends_the_wait(tmp_path: Path) -> None:
     with Terminal(SHELL, folder=tmp_path) as terminal:
         terminal.wait_for("state            drive")
         terminal.type("inject cell-volt")
@@ -71,39 +69,35 @@ def test_tab_completes_and_shows_what_there_is(tmp_path: Path) -> None:
         terminal.wait_for("a number in V from 0 to 6")
         terminal.type("\t3.8\r")
         terminal.wait_for("injected cell-voltage cell=3 voltage_v=3.8")
+        terminal.type("wait until fault.crash\r")
+        terminal.wait_for("waiting for fault.crash >")
+        terminal.type("\x03mark still here\r")
+        terminal.wait_for("marked: still here")
 
 
-@pytest.mark.parametrize("keys", [("\x03",), ("\x04",), ("unfinished\x03", "\x03")])
-def test_ctrl_c_and_ctrl_d_end_it_and_leave_a_judged_run(tmp_path: Path, keys: Sequence[str]) -> None:
+def test_ctrl_c_empties_the_line_and_then_ends_it(tmp_path: Path) -> None:
     with Terminal(SHELL, folder=tmp_path) as terminal:
         terminal.wait_for("state            drive")
-        for key in keys:
-            terminal.type(key)
+        terminal.type("unfinished\x03mark it\r")
+        terminal.wait_for("marked: it")
+        terminal.type("\x03")
         assert terminal.wait_for_end() in (0, 4)
     assert kept(tmp_path)[1]["outcome"] in ("PASS", "INCONCLUSIVE")
 
 
-def test_ctrl_c_while_waiting_only_ends_the_wait(tmp_path: Path) -> None:
-    with Terminal(SHELL, folder=tmp_path) as terminal:
-        terminal.wait_for("state            drive")
-        terminal.type("wait until fault.crash\r")
-        terminal.wait_for("waiting for fault.crash >")
-        terminal.type("\x03")
-        terminal.type("mark still here\r")
-        terminal.wait_for("marked: still here")
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_ends_it_in_order(tmp_path: Path, number: signal.Signals) -> None:
-    with Terminal(SHELL, folder=tmp_path) as terminal:
-        terminal.wait_for("state            drive")
-        terminal.process.send_signal(number)
-        assert terminal.wait_for_end() in (0, 4, 130)
+def test_a_small_terminal_shows_the_table_too_and_ctrl_d_ends_it(tmp_path: Path) -> None:
+    with Terminal(SHELL, folder=tmp_path, columns=80, rows=30) as terminal:
+        screen = terminal.wait_for("state            drive")
+        assert screen.splitlines()[-1] == ">"
+        assert "pack current" in screen
+        terminal.type("\x04")
+        assert terminal.wait_for_end() in (0, 4)
     kept(tmp_path)
 
 
-def test_a_small_terminal_shows_the_table_too(tmp_path: Path) -> None:
-    with Terminal(SHELL, folder=tmp_path, columns=80, rows=30) as terminal:
-        screen = terminal.wait_for("state            drive")
-        assert all(len(line) <= 80 for line in screen.splitlines())
-        assert screen.splitlines()[-1] == ">"
+def test_a_closed_window_ends_it_in_order(tmp_path: Path) -> None:
+    with Terminal(SHELL, folder=tmp_path) as terminal:
+        terminal.wait_for("state            drive")
+        terminal.process.send_signal(signal.SIGHUP)
+        assert terminal.wait_for_end() in (0, 4, 130)
+    kept(tmp_path)

@@ -116,7 +116,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._master, text.encode())
 
-    def wait_for(self, text: str, seconds: float = 8.0) -> str:
+    def wait_for(self, text: str, seconds: float = 20.0) -> str:
         """Until the screen shows a text; the screen then."""
         end_ns = self._clock.now_ns() + int(seconds * 1e9)
         while text not in self.screen.text():
@@ -124,7 +124,7 @@ class Terminal:
                 raise AssertionError(f"'{text}' never came; the screen:\n{self.screen.text()}")
         return self.screen.text()
 
-    def wait_for_end(self, seconds: float = 8.0) -> int:
+    def wait_for_end(self, seconds: float = 20.0) -> int:
         """Until the process has ended; its exit code."""
         end_ns = self._clock.now_ns() + int(seconds * 1e9)
         while self._read(end_ns):
