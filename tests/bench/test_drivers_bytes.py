@@ -351,8 +351,20 @@ def test_answers_of_before_do_not_pass_for_the_read_back() -> None:
     driver, script = armed(SUPPLY, SUPPLY_ARM)
     script.expect(
         *silent(b"\n", b"SYST:REM\n", b"OUTP OFF\n"),
-        (b"*IDN?\n", b'0\r\n+0,"No error"\r\n0\r\nAgilent Technologies,E3645A,0,1\r\n'),
+        (b"*IDN?\n", b'+0,"No error"\r\n0\r\n0\r\nAgilent Technologies,E3645A,0,1\r\n'),
         (b"OUTP?\n", b"1\r\n"),
     )
     with pytest.raises(BenchError, match="do not read back as off"):
         driver.safe()
+
+
+def test_however_much_has_piled_up_before_does_not_keep_it_from_going_off() -> None:
+    driver, script = armed(SUPPLY, SUPPLY_ARM)
+    script.expect(
+        *silent(b"\n", b"SYST:REM\n"),
+        (b"OUTP OFF\n", b"1\r\n" * 1000),
+        (b"*IDN?\n", b"Agilent Technologies,E3645A,0,1\r\n"),
+        (b"OUTP?\n", b"0\r\n"),
+    )
+    driver.safe()
+    assert script.done()
