@@ -86,9 +86,9 @@ BENCH = (CELL_SIMULATOR, MAINFRAME, INSULATION, SUPPLY)  # together they give an
 def some_inputs(**other: Any) -> Inputs:
     """A pack in drive: every quantity another number, so that a mix-up shows."""
     inputs = Inputs(
-        cell_voltage_v=np.round(3.0 + 0.01 * np.arange(CELLS), 4),
+        cell_voltage_v=np.round(3.0 + 0.01 * np.arange(CELLS, dtype=np.float64), 4),
         cell_connected=np.ones(CELLS, dtype=bool),
-        cell_temp_degc=20.0 + np.arange(TEMPS),
+        cell_temp_degc=20.0 + np.arange(TEMPS, dtype=np.float64),
         temp_connected=np.ones(TEMPS, dtype=bool),
         pack_current_a=100.0,
         pack_voltage_v=600.0,

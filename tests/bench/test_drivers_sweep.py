@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -65,6 +66,16 @@ def with_value(inputs: Inputs, name: str, value: float) -> Inputs:
 def test_every_driver_has_settings_here_and_a_device() -> None:
     assert set(DRIVERS) == {settings.driver for settings in ALL_SETTINGS} == set(DEVICES)
     assert {*DRIVERS, OPERATOR, CAN_CELLS} == set(ALL_DRIVERS)
+
+
+def test_the_page_on_instruments_names_every_driver_and_every_option_of_their_docstrings() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "instruments.md").read_text()
+    for driver in ALL_DRIVERS:
+        assert f"| `{driver}` |" in page
+    for factory in DRIVERS.values():
+        text = str(__import__(factory.__module__, fromlist=["__doc__"]).__doc__)
+        for option in re.findall(r"(?<![>a-z_0-9])([a-z][a-z_0-9]*) = ", text.partition("Options:")[2]):
+            assert f"`{option}`" in page, option
 
 
 @EVERY
