@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -109,6 +109,15 @@ class LiveRig(Protocol):
         """How late the steps came."""
         ...
 
+    @property
+    def unseen(self) -> tuple[tuple[Side, str], ...]:
+        """Columns of a row that nobody could see on this rig."""
+        ...
+
+    def header(self) -> Mapping[str, Any]:
+        """What a trace of it carries: how uncertain its times are, how late its ticks came, whose firmware it was."""
+        ...
+
     def close(self) -> None:
         """End it; a bench goes into its safe state."""
         ...
@@ -136,6 +145,7 @@ class Running:
         rate = bus.buses * bus.bitrate / _LEAST_FRAME_BITS
         self._buffers = TraceBuffers(machine.config, _BUFFER_S, cells=False, flags=False, frames_per_s=rate)
         self._told = 0
+        self._longest_pause_s = 0.0
         self._hands = Hands(
             planner,
             machine.simulation,
@@ -166,7 +176,9 @@ class Running:
         if buffers.n_rows >= buffers.max_rows - 1 or buffers.n_frames > buffers.max_frames // 2:
             self._start_over()
         now_ns = self._machine.simulation.now_ns
-        if self._pacer.clock.now_ns() - self._pacer.clock_ns(now_ns + self._machine.tick_ns) > _PAUSED_NS:
+        late_ns = self._pacer.clock.now_ns() - self._pacer.clock_ns(now_ns + self._machine.tick_ns)
+        if late_ns > _PAUSED_NS:
+            self._longest_pause_s = max(self._longest_pause_s, late_ns / NS_PER_S)
             self._pacer.begin(now_ns)
         self._advance(now_ns + self._machine.tick_ns)
 
@@ -242,7 +254,8 @@ class VirtualRealtime(Running):
         kernel, firmware = build_libraries(rig)
         self._whole = Machine(kernel, firmware, kernel_config(rig))
         planner = Planner(rig.profile, bounds_of(rig))
-        recorder = Recorder(self._whole, rig, trace_header(rig, self._whole))
+        self._header = trace_header(rig, self._whole)
+        recorder = Recorder(self._whole, rig, self._header)
         try:
             reached = StartStates(self._whole, planner, recorder, rig).restore(start)
         except BaseException:
@@ -257,6 +270,17 @@ class VirtualRealtime(Running):
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    @property
+    def unseen(self) -> tuple[tuple[Side, str], ...]:
+        """See LiveRig: everything is seen."""
+        return ()
+
+    def header(self) -> Mapping[str, Any]:
+        """See LiveRig. Late ticks make no time uncertain: all of it is the simulation's."""
+        pace = self.lateness()
+        late = {"overruns": pace.overruns, "late_p99_s": pace.p99_s, "late_max_s": pace.max_s}
+        return {**self._header, **late}
 
     def close(self) -> None:
         """End the firmware."""

@@ -21,17 +21,15 @@ from harness.bench.live import LiveRig, Running
 from harness.bench.machine import BenchMachine, FrameLog, Instruments
 from harness.bench.pacer import Lateness, Pacer
 from harness.bench.refusals import bench_problems
-from harness.bench.unheard import excused, missing_between
-from harness.bench.widen import Erring, guarded, widened
+from harness.bench.unheard import missing_between
+from harness.bench.verdicts import bench_requirements, bench_verdicts
 from harness.canbus.portmodel import CanPort, PortStatus
 from harness.clock import NS_PER_S, Clock
 from harness.errors import BenchError, FirmwareError, RigError
 from harness.firmware.builder import build_kernel
 from harness.firmware.outside.controller import build_outside
 from harness.kernel.bustypes import NodeState
-from harness.kernel.config import KernelConfig
 from harness.observation import Observation
-from harness.requirements.judge import judge_all
 from harness.requirements.model import Requirement
 from harness.rig.compose import bounds_of, kernel_config
 from harness.rig.plan import Planner
@@ -40,7 +38,6 @@ from harness.rig.session import Run, trace_header
 from harness.rig.starts import StartState, StartStates
 from harness.scenario import FaultAction, Scenario, Start
 from harness.trace import Side, Trace
-from harness.verdict import Outcome, Verdict
 
 # What the kernel cannot know of a real controller: what it bleeds, its other pins, its CAN controller and its memory.
 UNSEEN: tuple[tuple[Side, str], ...] = (
@@ -132,12 +129,10 @@ class BenchSession:
             beat=self._beat,
         )
         self._header = trace_header(rig, self._machine)
-        self._recorder = Recorder(
-            self._machine, rig, {**self._header, "bench": bench.name}, measured=self._measured, unseen=UNSEEN
-        )
+        self._header |= {"bench": bench.name, "accuracy": dict(rack.accuracy), "overrun_s": self._overrun_s}
+        self._recorder = Recorder(self._machine, rig, self._header, measured=self._measured, unseen=UNSEEN)
         self._starts = StartStates(self._machine, self._planner, self._recorder, rig, remembers=True)
-        erring = Erring(rack.accuracy, n_cells=rig.file.cells.series, pack_v=_usual_v(self._machine.config))
-        self._requirements = widened(rig.requirements, erring)
+        self._requirements = bench_requirements(rig, rack.accuracy)
 
     def __enter__(self) -> Self:
         try:
@@ -213,6 +208,8 @@ class BenchSession:
         try:
             reached = self._starts.restore(start)
             self._pacer.forget()
+            self._status = self._port.status()
+            self._machine.simulation.reading_age_s = 0.0
             return _BenchLive(self, reached)
         except BenchError as error:
             self._fail(error)
@@ -229,23 +226,9 @@ class BenchSession:
 
     def _judged(self, scenario: Scenario, trace: Trace, start_ns: int) -> Run:
         observation = self.observe(trace)
-        lateness = self._pacer.lateness()
-        if trace.error:
-            reason = trace.error
-            verdicts = tuple(Verdict(item.id, Outcome.ERROR, reason=reason) for item in self._requirements)
-        else:
-            verdicts = judge_all(self._requirements, observation)
-            doubt_s = trace.header["timing_s"] - self._header["timing_s"]
-            verdicts = guarded(verdicts, self._judge_tight(trace, self._late_s(lateness)), doubt_s)
-            verdicts = excused(verdicts, trace.header["frames_missing"])
+        verdicts = bench_verdicts(self.bench.rig, trace, observation, self._requirements)
         seconds = (self._clock.now_ns() - start_ns) / NS_PER_S
-        return BenchRun(scenario, trace, observation, verdicts, trace.error, seconds, lateness)
-
-    def _judge_tight(self, trace: Trace, late_s: float) -> tuple[Verdict, ...]:
-        """By the rig's own requirements with the windows of a virtual rig, shorter by what the host was late."""
-        timing_s = self._header["timing_s"] - late_s
-        evidence = Observation(trace, self.bench.rig.profile, timing_s=timing_s, boot_s=trace.header["boot_s"])
-        return judge_all(self.bench.rig.requirements, evidence)
+        return BenchRun(scenario, trace, observation, verdicts, trace.error, seconds, self._pacer.lateness())
 
     def _late_s(self, lateness: Lateness) -> float:
         """What the worst tick was later than the bench file allows."""
@@ -300,11 +283,6 @@ class BenchSession:
             guardian.release()
 
 
-def _usual_v(config: KernelConfig) -> float:
-    """Of the pack, half charged."""
-    return float(config.cell.ocv_v[len(config.cell.ocv_v) // 2]) * config.pack.n_cells
-
-
 class _BenchLive(Running):
     """A bench by hand. Made by `BenchSession.live`."""
 
@@ -329,6 +307,19 @@ class _BenchLive(Running):
         except BenchError as error:
             session._fail(error)  # noqa: SLF001 - of this module
             raise
+
+    @property
+    def unseen(self) -> tuple[tuple[Side, str], ...]:
+        """See LiveRig."""
+        return UNSEEN
+
+    def header(self) -> Mapping[str, Any]:
+        """See LiveRig. A pause is time in which the controller went on and the plant did not."""
+        session = self._session
+        measured = dict(session._measured())  # noqa: SLF001 - of this module
+        late_s = max(measured["late_max_s"], self._longest_pause_s)
+        measured["timing_s"] += late_s - measured["late_max_s"]
+        return {**session._header, **measured, "late_max_s": late_s}  # noqa: SLF001 - of this module
 
     def close(self) -> None:
         """The safe state; the session can go on with another scenario."""

@@ -3,17 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import __version__
 from harness.bench.live import LiveRig
 from harness.kernel.columns import COLUMNS
-from harness.rig.recording import FRAME_JITTER_S
 from harness.scenario import FaultAction, Scenario
 from harness.trace import FaultRecord, FloatArray, Frames, Mark, Side, Trace
 
@@ -68,11 +65,13 @@ class LiveRecord:
             if name in (fault.label, fault.kind):
                 fault.until_s = min(fault.until_s, at_s)
 
-    def trace(self, scenario: Scenario, marks: Sequence[Mark], header: Mapping[str, Any], error: str = "") -> Trace:
-        """All of it. `header` is added to what the rig's files say."""
+    def trace(self, scenario: Scenario, marks: Sequence[Mark], error: str = "") -> Trace:
+        """All of it; called while the rig is open."""
         rows = np.concatenate(self._chunks)[: len(self._times)] if self._chunks else np.empty((0, len(COLUMNS)))
         columns: dict[Side, dict[str, FloatArray]] = {}
         for place, (side, name) in COLUMNS.items():
+            if (side, name) in self._live.unseen:
+                continue
             columns.setdefault(side, {})[name] = np.ascontiguousarray(rows[:, int(place)], np.float32)
         told = {"seed": scenario.seed, "scenario": scenario.title, "start": scenario.start}
         end_s = scenario.duration_s
@@ -82,7 +81,7 @@ class LiveRecord:
             frames=_joined(self._frames),
             faults=tuple(_record(fault, end_s) for fault in self._faults),
             marks=tuple(marks),
-            header={**_header(self._live), **told, **header},
+            header={**self._live.header(), **told},
             error=error,
         )
 
@@ -102,23 +101,6 @@ def _record(fault: _Injected, end_s: float) -> FaultRecord:
         fired=fault.first_fired_s is not None,
         first_fired_s=fault.first_fired_s,
     )
-
-
-def _header(live: LiveRig) -> dict[str, Any]:
-    rig, pace = live.rig, live.lateness()
-    return {
-        "rig": rig.name,
-        "harness": __version__,
-        "tick_s": live.tick_s,
-        "timing_s": live.tick_s + FRAME_JITTER_S,
-        "boot_s": rig.file.firmware.boot_s,
-        "rig_seed": rig.file.simulation.seed,
-        "rig_sha256": rig.sha256,
-        "dbc_sha256": rig.profile.database.sha256,
-        "overruns": pace.overruns,
-        "late_p99_s": pace.p99_s,
-        "late_max_s": pace.max_s,
-    }
 
 
 def _joined(parts: Sequence[Frames]) -> Frames:
