@@ -13,6 +13,7 @@ end, an exception, Ctrl-C, a lost adapter.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -114,6 +115,7 @@ class BenchSession:
         self._status = PortStatus(NodeState.ERROR_ACTIVE)
         self._start_guardian, self._live_check, self._on_failure = guardian, live_check, on_failure
         self._guardian: Watch | None = None
+        self._was_put_off = False
         self._overrun_s = bench.file.timing.overrun_ms / 1000.0
         self._pacer = Pacer(clock, overrun_ns=round(self._overrun_s * NS_PER_S))
         self._bounds = bounds_of(rig)
@@ -254,16 +256,27 @@ class BenchSession:
             self._guardian.beat()
 
     def _make_safe(self) -> None:
-        """Outputs off and read back; when this process cannot, the guardian does it."""
+        """Outputs off and read back; when this process cannot, the guardian does it.
+
+        After a failure the guardian comes first: it writes to all instruments at once, while here each that is silent
+        would keep the next waiting.
+        """
+        if self.failure is not None:
+            with suppress(BenchError):  # the rack is tried all the same
+                self._put_off()
         try:
             self._rack.safe()
         except BenchError as error:
-            if self._guardian is not None:
-                self._guardian.put_off()
             self._fail(error)
+            self._put_off()
             raise
         if self._guardian is not None:
             self._guardian.rest()
+
+    def _put_off(self) -> None:
+        if self._guardian is not None and not self._was_put_off:
+            self._was_put_off = True
+            self._guardian.put_off()
 
     def _fail(self, error: BenchError) -> None:
         """From now on nothing is energised any more."""

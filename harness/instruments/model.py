@@ -197,6 +197,10 @@ class Instrument(Protocol):
         """Queries and the answers that say off, for the guardian; none when it cannot be asked."""
         ...
 
+    def let_go(self) -> None:
+        """Hand over the safe lines and wait for nothing; `safe` comes afterwards. Nothing where there are none."""
+        ...
+
     def safe(self) -> None:
         """Go to the safe state and read back that it is there; BenchError when it is not."""
         ...

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -122,7 +122,10 @@ class Rack:
         self._readings.clear()
         self._read_ns.clear()
         self._held_since_ns.clear()
-        _each(self._known_sources_first(), lambda instrument: instrument.safe())
+        known = self._known_sources_first()
+        with suppress(BenchError):  # `safe` says it; here nobody is to wait for one that is silent
+            _each(known, lambda instrument: instrument.let_go())
+        _each(known, lambda instrument: instrument.safe())
 
     def is_off(self) -> bool:
         """Whether every instrument reads back as off."""

@@ -214,6 +214,15 @@ def test_the_safe_state_is_tried_on_all_and_every_failure_is_named() -> None:
     assert small.off() == {"cells": False, "mainframe": True, "insulation": False, "supply": True}
 
 
+def test_all_are_told_to_go_off_before_any_is_waited_for() -> None:
+    small = Small()
+    small.rack.arm(some_inputs())
+    small.journal.clear()
+    small.rack.safe()
+    first_question = next(place for place, (_, line) in enumerate(small.journal) if "?" in line)
+    assert set(small.devices) == {name for name, line in small.journal[:first_question] if line}
+
+
 def test_an_instrument_that_fails_at_arming_takes_all_to_the_safe_state() -> None:
     small = Small()
     small.rack.identify()

@@ -99,6 +99,9 @@ class CanCells:
         """Never: frames are with the adapter."""
         return False
 
+    def let_go(self) -> None:
+        """Nothing: the disable frame is sent by `safe`, which waits for nothing."""
+
     def safe(self) -> None:
         """Disable frame."""
         self._armed = False

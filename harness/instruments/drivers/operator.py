@@ -91,6 +91,9 @@ class Operator:
         """Never: `apply` returns when the person has done it."""
         return False
 
+    def let_go(self) -> None:
+        """Nothing: a person is asked by `safe`."""
+
     def safe(self) -> None:
         """Ask to switch off, and for a confirmation."""
         self._armed = False

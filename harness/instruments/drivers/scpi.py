@@ -158,14 +158,18 @@ class ScpiInstrument(ABC):
                 self._ask_readings()
         return found
 
-    def safe(self) -> None:
-        """Outputs off, proven by reading back."""
+    def let_go(self) -> None:
+        """See Instrument."""
         self._armed = False
         self._wanted = None
         self._forget_sent()
         self._transport.write("")
         for line in self.safe_lines():
             self._transport.write(line)
+
+    def safe(self) -> None:
+        """Outputs off, proven by reading back."""
+        self.let_go()
         self._get_in_step()
         if not self.is_off():
             raise BenchError(
