@@ -22,7 +22,8 @@ from harness.errors import UsageError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from harness.rig.campaign import Campaign, Progress
+    from harness.rig.campaign import Budget, Campaign, Progress
+    from harness.rig.file import Rig
 
 _REFRESH_HZ = 4  # drawing costs time that the campaign could use
 
@@ -68,23 +69,28 @@ def run(
         raise UsageError(
             f"--scenario and --requirement are for benches; {rig} is a virtual rig ('replay' plays a file)"
         )
-    from harness.report.evidence import write_evidence  # noqa: PLC0415 - not needed for --help
-    from harness.report.terminal import make_console  # noqa: PLC0415 - see above
-    from harness.report.text import count_text  # noqa: PLC0415 - see above
-    from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
-    from harness.rig.campaign import Budget, run_campaign  # noqa: PLC0415 - see above
-    from harness.rig.rundir import RunDirectory  # noqa: PLC0415 - see above
+    from harness.rig import find_rig, load_rig  # noqa: PLC0415 - not needed for --help
+    from harness.rig.campaign import Budget  # noqa: PLC0415 - see above
 
     loaded = load_rig(find_rig(rig))
     budget = Budget(grids=not no_grids, sequences=sequences, generated=generated, seed=seed)
+    _prove(loaded, budget, jobs=jobs, sanitize=sanitize, out=out, as_json=as_json)
+
+
+def _prove(rig: Rig, budget: Budget, *, jobs: int | None, sanitize: bool, out: Path, as_json: bool) -> None:
+    """Play the campaign of a virtual rig, write and show it, and leave with its outcome."""
+    from harness.report.evidence import write_evidence  # noqa: PLC0415 - not needed for --help
+    from harness.report.terminal import make_console  # noqa: PLC0415 - see above
+    from harness.report.text import count_text  # noqa: PLC0415 - see above
+    from harness.rig.campaign import run_campaign  # noqa: PLC0415 - see above
+    from harness.rig.rundir import RunDirectory  # noqa: PLC0415 - see above
+
     with (
         ended_by_signal(),
-        RunDirectory.create(out, loaded.name) as directory,
+        RunDirectory.create(out, rig.name) as directory,
         ProgressLine(make_console(stderr=True)) as line,
     ):
-        campaign = run_campaign(
-            loaded, budget=budget, jobs=jobs, run_dir=directory, progress=line.show, sanitize=sanitize
-        )
+        campaign = run_campaign(rig, budget=budget, jobs=jobs, run_dir=directory, progress=line.show, sanitize=sanitize)
         campaign = as_repeated(campaign, sanitize=sanitize)
         line.note("writing the report")
         record = write_evidence(campaign, directory)

@@ -250,6 +250,11 @@ def _plant(bounds: Bounds) -> Iterator[_Tour]:
     )
     for volt, duration_s in ((4.5, 6.0), (1.5, 13.0)):
         yield f"a cell at {volt:g} V", "drive", duration_s, (begin(0.5, "cell-voltage", cell=cell, voltage_v=volt),)
+    yield from _wear(cell)
+
+
+def _wear(cell: int) -> Iterator[_Tour]:
+    """What age and damage do, and heat."""
     yield (
         "an aged cell",
         "drive",
