@@ -30,6 +30,7 @@ from harness.instruments.drivers import OutgoingFrame
 from harness.instruments.guardian import Guardian
 from harness.instruments.guardian_process import summary
 from harness.instruments.model import Inputs
+from harness.instruments.priority import processor_first
 from harness.instruments.rack import Rack
 from harness.kernel.config import FrameFlag
 
@@ -240,7 +241,8 @@ def energised(
     """Open a bench: its latch is clear, adapter and instruments are there. `run` is the run directory, for the latch.
 
     Raises BenchError or UsageError before anything is energised, with the remedy. Ctrl-C, SIGTERM and a hang-up become
-    KeyboardInterrupt in here, so that every way out goes through the safe state.
+    KeyboardInterrupt in here, so that every way out goes through the safe state; the process comes first where the
+    system allows that.
     """
     parts = parts or Parts()
     clock = clock or WallClock()
@@ -248,7 +250,7 @@ def energised(
     latch.require_clear()
     latch.prepare()
     opened = Energised(bench, clock, parts, latch, run)
-    with orderly_end():
+    with orderly_end(), processor_first():
         opened.port = parts.port(port_settings(bench), clock)
         try:
             opened.rack = parts.rack(bench.instruments, bench.envelope, clock, ask=opened.ask, send=opened.send)

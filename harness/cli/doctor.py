@@ -69,9 +69,9 @@ def _shown(checks: Iterable[Check], *, as_json: bool) -> Iterator[Check]:
     """Each line as soon as it is known."""
     for check in checks:
         if not as_json:
-            click.echo(f"{_MARKS[check.state]:<8} {check.name:<20} {check.found}")
+            click.echo(f"{_MARKS[check.state]:<8} {check.name:<22} {check.found}")
             if check.remedy:
-                click.echo(f"{'':<29} -> {check.remedy}")
+                click.echo(f"{'':<31} -> {check.remedy}")
         yield check
 
 

@@ -45,12 +45,14 @@ def play_on_bench(
 ) -> NoReturn:
     """One scenario, after it was tried on the virtual plant. The bus is always recorded, below `out` or runs."""
     from harness.bench.energise import energised  # noqa: PLC0415 - not needed for --help
+    from harness.bench.latch import Latch  # noqa: PLC0415 - see above
     from harness.bench.preflight import Preflight  # noqa: PLC0415 - see above
     from harness.canbus.livelog import LiveLog  # noqa: PLC0415 - see above
     from harness.cli.single import tell  # noqa: PLC0415 - see above
     from harness.rig.rundir import RunDirectory  # noqa: PLC0415 - see above
 
     clock = WallClock()
+    Latch(bench.path).require_clear()
     with Preflight(bench) as preflight:
         (prediction,) = preflight.require([scenario])
     repeat = " ".join([repeat, *(shell_quote("--port", word) for word in ports)])
@@ -68,6 +70,7 @@ def play_on_bench(
 def run_on_bench(order: Order) -> NoReturn:
     """Choose, try virtually, play, add up, keep the evidence; leaves with the exit code of the outcome."""
     from harness.bench.campaign import named_requirements  # noqa: PLC0415 - not needed for --help
+    from harness.bench.latch import Latch  # noqa: PLC0415 - see above
     from harness.cli.run import ProgressLine, ended_by_signal  # noqa: PLC0415 - see above
     from harness.report.benchevidence import BenchEvidence  # noqa: PLC0415 - see above
     from harness.report.terminal import make_console  # noqa: PLC0415 - see above
@@ -76,6 +79,7 @@ def run_on_bench(order: Order) -> NoReturn:
 
     bench, clock = order.bench, WallClock()
     bench.rig.read_all()
+    Latch(bench.path).require_clear()
     requirements = named_requirements(bench, order.requirements)
     tally = Tally([requirement.id for requirement in bench.rig.requirements])
     with ended_by_signal(), ProgressLine(make_console(stderr=True)) as line:

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from harness.clock import NS_PER_S, Clock, WallClock
 from harness.instruments.latchfile import append_event
+from harness.instruments.priority import GUARDIAN, take_priority
 from harness.instruments.putoff import PutOff, PuttingOff
 from harness.instruments.safestep import SafeStep
 
@@ -31,6 +32,9 @@ FINISH_S = 3.0  # how long it goes on with ports that do not take the safe lines
 _MESSAGES, _STATUS = 0, 1  # descriptors
 _SLICES = 8  # of the heartbeat
 _AWAKE_SLICES = 6  # slices it must have seen pass itself: a machine that stood still is no frozen harness
+_LATE_MS = 400.0  # for a harness that wants to run and gets no processor, or waits for a disk; 100 ms are left to act
+_LATE_STATES = "RD"  # of /proc/PID/stat: runnable, in an uninterruptible wait
+_DEATH_MS = 20.0  # a killed process runs no further instruction; it is only waited for so that its last write is over
 _IGNORED = ("SIGINT", "SIGHUP", "SIGPIPE", "SIGQUIT", "SIGTSTP", "SIGTTIN", "SIGTTOU")
 
 
@@ -116,7 +120,10 @@ class Guard:
     def _is_frozen(self) -> bool:
         self._empty_slices += 1
         silent_ms = (self._clock.now_ns() - self._beat_ns) * 1000 / NS_PER_S
-        return silent_ms >= (self._limit_ms or 0.0) and self._empty_slices >= _AWAKE_SLICES
+        limit_ms = self._limit_ms or 0.0
+        if silent_ms < limit_ms or self._empty_slices < _AWAKE_SLICES:
+            return False
+        return silent_ms >= max(limit_ms, _LATE_MS) or state_of(self._job.harness) not in _LATE_STATES
 
     def _act(self, reason: str) -> None:
         """Never again anything from the harness, then outputs off, then the latch."""
@@ -137,7 +144,7 @@ class Guard:
             os.write(2, f"guardian: {reason}; {summary(results)}; the bench is latched\n".encode())
 
     def _kill(self) -> bool:
-        """End the harness, if it is still there, and see it end. Never another one: by descriptor, or our parent."""
+        """End the harness, if it is still there. Never another one: by descriptor, our parent. False: not allowed."""
         if self._process is None:
             if os.getppid() == self._job.harness:
                 os.kill(self._job.harness, signal.SIGKILL)
@@ -150,7 +157,8 @@ class Guard:
             return False
         poller = select.poll()
         poller.register(self._process, select.POLLIN)
-        return bool(poller.poll(50.0))
+        poller.poll(_DEATH_MS)
+        return True
 
     def _latch(self, event: Mapping[str, Any], *, sync: bool) -> None:
         known = {"by": "guardian", "bench": self._job.bench, "run": self._job.run}
@@ -176,6 +184,14 @@ def summary(results: Sequence[PutOff]) -> str:
     told += [f"safe lines sent to {', '.join(sent)}, which cannot be asked"] if sent else []
     told += [f"{result.name} NOT OFF: {result.what}" for result in results if result.off is False]
     return "; ".join(told) or "no instrument to put off"
+
+
+def state_of(pid: int) -> str:
+    """The letter of its state as the system tells it: R running or waiting for a processor, T stopped, ..."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
+    except (OSError, IndexError):
+        return "?"
 
 
 def tell(line: str) -> None:
@@ -231,6 +247,7 @@ def main() -> None:
     if problems:
         tell("! " + "; ".join(problems))
         return
+    take_priority(GUARDIAN)
     Guard(job, WallClock()).run()
 
 

@@ -2,7 +2,7 @@
 """A harness in small, to be killed: opens ports, starts a guardian, switches outputs on, beats every 10 ms.
 
 One JSON object as argument: ports (name -> path), heartbeat_ms, latch, checks (whether instruments can be asked). Tells
-"guardian PID" and "armed" on standard output. Ends on a line of standard input: "release", "rest" or "busy".
+"guardian PID" and "armed" on standard output. Ends on a line of standard input: "release", "rest", "busy" or "spin".
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ def main() -> None:
             guardian.beat()
             tell("not busy any more")
             word = beat_until_told(guardian)
+        while word == b"spin":
+            pass
         if word == b"rest":
             guardian.rest()
             tell("resting")

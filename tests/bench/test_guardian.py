@@ -168,6 +168,14 @@ def test_a_frozen_harness_is_killed_and_outputs_are_off_within_500_ms(start: Sta
     assert "silent for more than 200 ms" in reasons(harness.latch)
 
 
+def test_a_harness_that_runs_in_circles_is_killed_and_outputs_are_off_within_500_ms(start: Start) -> None:
+    harness = start()
+    began_ns = CLOCK.now_ns()
+    harness.say("spin")
+    assert off_after_ms(harness, began_ns) < OFF_WITHIN_MS
+    assert harness.code() == -signal.SIGKILL
+
+
 def test_a_released_guardian_changes_nothing_and_ends(start: Start) -> None:
     harness = start()
     harness.say("release")
