@@ -121,11 +121,6 @@ class Box:
         """What can be seen from outside, by instrument."""
         return {name: station.state() for name, station in self.stations.items()}
 
-    def close(self) -> None:
-        """Unplug them all."""
-        for station in self.stations.values():
-            station.unplug()
-
     def _lines(self) -> Iterator[Line]:
         return (station.line for station in self.stations.values() if station.line is not None)
 

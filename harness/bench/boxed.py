@@ -73,9 +73,12 @@ class ServedBox:
         with ExitStack() as stack:
             self._folder = stack.enter_context(BoxFolder(places.folder)) if places.folder is not None else None
             makers = self._makers()
-            stations = [Station(make, self._opener(place, name)) for place, (name, make) in enumerate(makers.items())]
+            openers = [self._opener(place, name) for place, name in enumerate(makers)]
+            stations = []
+            for make, opener in zip(makers.values(), openers, strict=True):
+                stations.append(Station(make, opener))
+                stack.callback(stations[-1].unplug)
             self.box = Box(stations, plant=places.plant)
-            stack.callback(self.box.close)
             port, plug = self._can(len(stations))
             stack.callback(port.close)
             bitrate = rig.file.bus.bitrate
