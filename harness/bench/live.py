@@ -146,6 +146,7 @@ class Running:
         self._buffers = TraceBuffers(machine.config, _BUFFER_S, cells=False, flags=False, frames_per_s=rate)
         self._told = 0
         self._longest_pause_s = 0.0
+        self._begun = False
         self._hands = Hands(
             planner,
             machine.simulation,
@@ -176,6 +177,9 @@ class Running:
         if buffers.n_rows >= buffers.max_rows - 1 or buffers.n_frames > buffers.max_frames // 2:
             self._start_over()
         now_ns = self._machine.simulation.now_ns
+        if not self._begun:  # however long it took until somebody stepped: that was before the first tick
+            self._begun = True
+            self._pacer.begin(now_ns)
         late_ns = self._pacer.clock.now_ns() - self._pacer.clock_ns(now_ns + self._machine.tick_ns)
         if late_ns > _PAUSED_NS:
             self._longest_pause_s = max(self._longest_pause_s, late_ns / NS_PER_S)

@@ -56,23 +56,33 @@ class Answer:
 class Shell:
     """Orders are played one a tick, in the order in which they were typed; `wait` holds back those after it.
 
-    `say` gets every answer. `rig` is the rig as a scenario names it. Errors of the typist are answers; those of the
+    `say` gets every answer. `rig` is the rig as a scenario names it. `refuse` raises for an order that must not be
+    played in the reported state. Errors of the typist are answers; those of the
     bench and the firmware come out of `LiveRig.step`.
     """
 
-    def __init__(self, live: LiveRig, *, rig: str, start: Start, say: Callable[[Answer], None]) -> None:
+    def __init__(
+        self,
+        live: LiveRig,
+        *,
+        rig: str,
+        start: Start,
+        say: Callable[[Answer], None],
+        refuse: Callable[[Action, str], None] = lambda *_: None,
+    ) -> None:
         self.live = live
         self.seen = Seen(live.rig.profile)
         self.record = LiveRecord(live)
         self.done = False
         self.marks: list[Mark] = []
-        self._rig, self._start, self._say = rig, start, say
+        self._rig, self._start, self._say, self._refuse = rig, start, say, refuse
         self._bounds = bounds_of(live.rig)
         self.flags = tuple(name for name in live.rig.profile.bindings if name.startswith(FLAG_PREFIXES))
         self._typed: deque[str] = deque()
         self._waiting: Wait | WaitUntil | None = None
         self._waits_from_s = 0.0
         self._actions: list[Action] = []
+        self._finished: Scenario | None = None
 
     @property
     def busy(self) -> bool:
@@ -115,6 +125,7 @@ class Shell:
     def inject(self, action: FaultAction) -> None:
         """Begin a fault now, as if it had been typed."""
         self._room()
+        self._refuse(action, self.seen.state())
         now_s = self.live.now_s
         label = self.live.inject(action)
         self.record.injected(label, action, now_s)
@@ -123,8 +134,20 @@ class Shell:
         until = f" for {float(ends):g} s" if ends is not None else f", until 'clear {label}'"
         self._answer(f"injected {describe(action)}{until}")
 
+    def finish(self) -> None:
+        """The last thing while the rig is open: what must be asked of it. The rest takes longer than a tick."""
+        self._finished = self.scenario()
+        self.record.finish()
+
+    @property
+    def finished(self) -> bool:
+        """Whether `finish` was called: the record is whole."""
+        return self._finished is not None
+
     def scenario(self) -> Scenario:
         """What was done so far, at the times at which it was done."""
+        if self._finished is not None:
+            return self._finished
         return Scenario(
             rig=self._rig,
             title="by hand",
@@ -199,6 +222,7 @@ class Shell:
 
     def _command(self, action: CommandAction) -> None:
         self._room()
+        self._refuse(action, self.seen.state())
         now_s = self.live.now_s
         self.live.command(action)
         self._actions.append(_at(action, now_s))

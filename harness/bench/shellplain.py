@@ -6,17 +6,26 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Callable
+from typing import Protocol
 
 from harness.bench.shell import Answer, Shell
 
 _CHUNK = 65536
 
 
-class Plain:
-    """Reads lines from a descriptor between two ticks, never waiting for them. Events are not told, only answers."""
+class Input(Protocol):
+    """A stream that has a descriptor, e.g. sys.stdin; it is read by it, past its own buffer."""
 
-    def __init__(self, descriptor: int, write: Callable[[str], None]) -> None:
-        self._descriptor, self._write = descriptor, write
+    def fileno(self) -> int:
+        """Its descriptor."""
+        ...
+
+
+class Plain:
+    """Reads lines from a stream between two ticks, never waiting for them. Events are not told, only answers."""
+
+    def __init__(self, stream: Input, write: Callable[[str], None]) -> None:
+        self._stream, self._write = stream, write
         self._rest = b""
         self._open = True
 
@@ -33,8 +42,8 @@ class Plain:
             shell.tick()
 
     def _read(self, shell: Shell) -> None:
-        while self._open and select.select([self._descriptor], [], [], 0.0)[0]:
-            data = os.read(self._descriptor, _CHUNK)
+        while self._open and select.select([self._stream], [], [], 0.0)[0]:
+            data = os.read(self._stream.fileno(), _CHUNK)
             if not data:
                 self._open = False
                 data = b"\n" if self._rest else b""

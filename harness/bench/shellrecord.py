@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,8 @@ class LiveRecord:
         self._times: list[float] = []
         self._frames: list[Frames] = []
         self._faults: list[_Injected] = []
+        self._header: Mapping[str, Any] = {}
+        self._unseen: Collection[tuple[Side, str]] = ()
 
     def take(self, frames: Frames) -> None:
         """The newest row, and the frames since the last call."""
@@ -65,12 +68,16 @@ class LiveRecord:
             if name in (fault.label, fault.kind):
                 fault.until_s = min(fault.until_s, at_s)
 
+    def finish(self) -> None:
+        """Ask the rig what only it knows, while it is open."""
+        self._header, self._unseen = self._live.header(), self._live.unseen
+
     def trace(self, scenario: Scenario, marks: Sequence[Mark], error: str = "") -> Trace:
-        """All of it; called while the rig is open."""
+        """All of it, after `finish`."""
         rows = np.concatenate(self._chunks)[: len(self._times)] if self._chunks else np.empty((0, len(COLUMNS)))
         columns: dict[Side, dict[str, FloatArray]] = {}
         for place, (side, name) in COLUMNS.items():
-            if (side, name) in self._live.unseen:
+            if (side, name) in self._unseen:
                 continue
             columns.setdefault(side, {})[name] = np.ascontiguousarray(rows[:, int(place)], np.float32)
         told = {"seed": scenario.seed, "scenario": scenario.title, "start": scenario.start}
@@ -81,7 +88,7 @@ class LiveRecord:
             frames=_joined(self._frames),
             faults=tuple(_record(fault, end_s) for fault in self._faults),
             marks=tuple(marks),
-            header={**self._live.header(), **told},
+            header={**self._header, **told},
             error=error,
         )
 

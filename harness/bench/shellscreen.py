@@ -45,6 +45,7 @@ REDRAW_S = 0.2  # at most 5 Hz
 _ANSWERS = 500
 _MENU_ROWS = 10
 _MENU_WIDTH = 70
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # prompt_toolkit looks after the first
 _STYLE = Style.from_dict(
     {
         "dim": "ansibrightblack",
@@ -78,29 +79,35 @@ class Screen:
     def run(self, shell: Shell) -> None:
         """Until `quit`, Ctrl-D, or Ctrl-C while nothing is waited for. Raises what `LiveRig.step` raises."""
         self._shell = shell
-        gc.collect()
+        handlers = {number: signal.getsignal(number) for number in _SIGNALS}
         gc.freeze()  # else the collector looks through all of the rig's files again and again: 50 ms late ticks
         try:
             asyncio.run(self._run(shell))
         finally:
             gc.unfreeze()
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     async def _run(self, shell: Shell) -> None:
         application = self._application(shell)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGHUP):  # a closed window must not leave the bench armed
+        for number in _SIGNALS[1:]:  # a closed window must not leave the bench armed
             loop.add_signal_handler(number, _finish, shell)
-        ticking = loop.create_task(self._tick(shell, application))
+        drawn = asyncio.Event()  # the first drawing takes longer than a tick: time begins after it
+        application.after_render.add_handler(lambda _: drawn.set())
+        ticking = loop.create_task(self._tick(shell, application, drawn))
         try:
             await application.run_async(handle_sigint=True)
         finally:
             shell.done = True
-            for number in (signal.SIGTERM, signal.SIGHUP):
+            drawn.set()
+            for number in _SIGNALS[1:]:
                 loop.remove_signal_handler(number)
         await ticking  # what ended it is raised here
 
-    async def _tick(self, shell: Shell, application: Application[None]) -> None:
+    async def _tick(self, shell: Shell, application: Application[None], drawn: asyncio.Event) -> None:
         try:
+            await drawn.wait()
             while not shell.done:
                 shell.live.step()
                 shell.tick()

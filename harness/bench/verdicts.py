@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.bench.unheard import excused
 from harness.bench.widen import Erring, guarded, widened
+from harness.canbus.product import Profile
 from harness.observation import Observation
 from harness.requirements.judge import judge_all
 from harness.requirements.model import Requirement
@@ -31,10 +32,15 @@ def bench_requirements(rig: Rig, accuracy: Mapping[str, float]) -> tuple[Require
 
 
 def bench_verdicts(
-    rig: Rig, trace: Trace, observation: Observation, requirements: tuple[Requirement, ...]
+    rig: Rig,
+    trace: Trace,
+    observation: Observation,
+    requirements: tuple[Requirement, ...],
+    profile: Profile | None = None,
 ) -> tuple[Verdict, ...]:
     """By `requirements` with the times as uncertain as they were, and guarded by the rig's own: who passes only the
     wide ones was not seen to be right. The header of the trace says how late the host was and what the adapter missed.
+    `profile` is the one the observation reads by, the rig's if none is named.
     """
     if trace.error:
         return tuple(Verdict(item.id, Outcome.ERROR, reason=trace.error) for item in requirements)
@@ -42,6 +48,6 @@ def bench_verdicts(
     virtual_s = float(header["tick_s"]) + FRAME_JITTER_S
     late_s = max(0.0, float(header["late_max_s"]) - float(header["overrun_s"]))
     wide = judge_all(requirements, observation)
-    sharp = Observation(trace, rig.profile, timing_s=virtual_s - late_s, boot_s=float(header["boot_s"]))
+    sharp = Observation(trace, profile or rig.profile, timing_s=virtual_s - late_s, boot_s=float(header["boot_s"]))
     verdicts = guarded(wide, judge_all(rig.requirements, sharp), float(header["timing_s"]) - virtual_s)
     return excused(verdicts, header["frames_missing"])

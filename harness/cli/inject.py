@@ -16,7 +16,7 @@ from harness.cli.common import Duration, json_option, shell_quote
 from harness.errors import Problem, RigError, UsageError
 
 if TYPE_CHECKING:
-    from harness.bench.live import LiveRig
+    from harness.bench.shellopen import Opened
     from harness.cli.live import Poke
     from harness.faults.check import Bounds
     from harness.scenario import Scenario
@@ -153,8 +153,8 @@ def _live(
         words += ["--for", f"{action.parameters['for_s']:g}s"]
     words += ["--start", scenario.start, "--duration", f"{scenario.duration_s:g}s"]
 
-    def make(live: LiveRig, name: str) -> Poke:
-        return one_shot(live, name, scenario.start, action, scenario.duration_s, as_json=as_json)
+    def make(it: Opened) -> Poke:
+        return one_shot(it, scenario.start, action, scenario.duration_s, as_json=as_json)
 
     poke(rig, table_of_ports, scenario.start, make, repeat=shell_quote(*words), out=out, as_json=as_json)
 

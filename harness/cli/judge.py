@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,7 @@ def _judged(
 ) -> tuple[Judged, tuple[str, ...], dict[str, Any]]:
     """The verdicts, what is to be said of the files, and the header of the trace if there is one."""
     from harness.canbus.recorder import read_recording  # noqa: PLC0415 - not needed for --help
-    from harness.rig.judging import belongs, judge_log, judge_trace, one_channel  # noqa: PLC0415 - see above
+    from harness.rig.judging import belongs, judge_log, one_channel  # noqa: PLC0415 - see above
     from harness.rig.recording import FRAME_JITTER_S  # noqa: PLC0415 - see above
 
     bus, beside = _files(log)
@@ -79,12 +80,24 @@ def _judged(
             if channel is not None:
                 raise UsageError(f"--channel {channel}: {beside} is a trace and is judged whole")
             notes += _strangers(trace, rig, profile)
-            return judge_trace(trace, profile, rig.requirements, **times), tuple(notes), dict(trace.header)
+            return _of_trace(trace, rig, profile, times), tuple(notes), dict(trace.header)
         notes.append(f"{beside.name} beside it does not hold the frames of {bus}: judged from the bus alone")
     assert recording is not None
     notes += recording.notes
     frames = one_channel(recording.frames, channel, profile)
     return judge_log(frames, profile, rig.requirements, tick_s=tick_s, **times), tuple(notes), {}
+
+
+def _of_trace(trace: Trace, rig: Rig, profile: Profile, times: Mapping[str, float]) -> Judged:
+    """As the run was judged that wrote the trace: one of a bench with what its instruments may err by."""
+    from harness.bench.verdicts import bench_requirements, bench_verdicts, is_of_bench  # noqa: PLC0415 - see above
+    from harness.rig.judging import judge_trace  # noqa: PLC0415 - see above
+
+    if not is_of_bench(trace):
+        return judge_trace(trace, profile, rig.requirements, **times)
+    requirements = bench_requirements(rig, trace.header["accuracy"])
+    judged = judge_trace(trace, profile, requirements, **times)
+    return replace(judged, verdicts=bench_verdicts(rig, trace, judged.observation, requirements, profile))
 
 
 def _files(log: Path) -> tuple[Path | None, Path | None]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,9 +14,10 @@ from harness.cli.failure import INTERRUPTED
 from harness.errors import BenchError, FirmwareError
 
 if TYPE_CHECKING:
-    from harness.bench.live import LiveRig
     from harness.bench.shell import Answer, Shell
+    from harness.bench.shellopen import Opened
     from harness.rig.file import Rig
+    from harness.rig.rundir import RunDirectory
     from harness.rig.session import Run
     from harness.scenario import FaultAction, Start
 
@@ -28,7 +28,7 @@ def poke(
     reference: str,
     ports: Mapping[str, str],
     start: Start,
-    make: Callable[[LiveRig, str], Poke],
+    make: Callable[[Opened], Poke],
     *,
     repeat: str,
     out: Path | None,
@@ -41,11 +41,11 @@ def poke(
     from harness.bench.shellopen import judged  # noqa: PLC0415 - not needed for --help
     from harness.cli.single import tell  # noqa: PLC0415 - see above
 
-    rig, run, interrupted = _poked(reference, ports, start, make)
+    rig, run, interrupted, directory = _poked(reference, ports, start, make, out)
     if interrupted:
         click.echo("interrupted; what was done so far is judged and kept", err=True)
     try:
-        tell(rig, judged(run, rig), repeat=repeat, out=out, as_json=as_json, time="real time")
+        tell(rig, judged(run, rig), repeat=repeat, out=out, as_json=as_json, time="real time", recorded=directory)
     except SystemExit:
         if interrupted:
             sys.exit(INTERRUPTED)
@@ -53,42 +53,45 @@ def poke(
 
 
 def _poked(
-    reference: str, ports: Mapping[str, str], start: Start, make: Callable[[LiveRig, str], Poke]
-) -> tuple[Rig, Run, bool]:
-    """The rig, what was done, and whether Ctrl-C ended it. What was recorded is not lost with the bench."""
+    reference: str, ports: Mapping[str, str], start: Start, make: Callable[[Opened], Poke], out: Path | None
+) -> tuple[Rig, Run, bool, RunDirectory | None]:
+    """The rig, what was done, whether Ctrl-C ended it, and the folder of the recording of a bench.
+
+    What was recorded is not lost with the bench.
+    """
     from harness.bench.shellopen import ended, opened  # noqa: PLC0415 - not needed for --help
 
-    run: Run | None = None
-    rig: Rig | None = None
-    interrupted = False
+    it: Opened | None = None
+    shell: Shell | None = None
+    interrupted, error = False, ""
     try:
-        with opened(reference, ports, start) as it:
-            rig = it.live.rig
-            shell, loop = make(it.live, it.name)
-            error = ""
+        with opened(reference, ports, start, out) as it:
+            shell, loop = make(it)
             try:
                 loop()
             except KeyboardInterrupt:
                 interrupted = True
             except (BenchError, FirmwareError) as failure:
                 error = str(failure)
-            run = ended(shell, error)
+            shell.finish()
     except (BenchError, FirmwareError) as failure:  # on the way to the safe state
-        if run is None:
+        if shell is None or not shell.finished:
             raise
-        run = replace(run, error=str(failure))
-    assert rig is not None
-    return rig, run, interrupted
+        error = error or str(failure)
+    assert it is not None
+    assert shell is not None
+    return it.live.rig, ended(shell, error), interrupted, it.directory
 
 
-def one_shot(live: LiveRig, name: str, start: Start, action: FaultAction, length_s: float, *, as_json: bool) -> Poke:
+def one_shot(it: Opened, start: Start, action: FaultAction, length_s: float, *, as_json: bool) -> Poke:
     """One fault at its time, and every reaction printed as it happens."""
     from harness.bench.shell import Shell  # noqa: PLC0415 - not needed for --help
 
     def say(answer: Answer) -> None:
         click.echo(f"{answer.t_s:9.3f} s  {answer.text}", err=as_json)
 
-    shell = Shell(live, rig=name, start=start, say=say)
+    live = it.live
+    shell = Shell(live, rig=it.name, start=start, say=say, refuse=it.refuse)
 
     def loop() -> None:
         begun = False

@@ -13,7 +13,7 @@ from harness.cli.benchargs import parse_ports, port_option
 from harness.cli.common import json_option, shell_quote
 
 if TYPE_CHECKING:
-    from harness.bench.live import LiveRig
+    from harness.bench.shellopen import Opened
     from harness.bench.shellplain import Plain
     from harness.bench.shellscreen import Screen
     from harness.cli.live import Poke
@@ -44,25 +44,23 @@ def shell(rig: str, *, ports: tuple[str, ...], start: Start, out: Path, as_json:
     from harness.cli.single import RUN_DIR  # noqa: PLC0415 - see above
 
     repeat = shell_quote("bms-harness", "replay", f"{RUN_DIR}/scenario.toml")
+    view = _view(as_json=as_json)  # before anything is energised: it takes a moment to load
 
-    def make(live: LiveRig, name: str) -> Poke:
-        return _shell(live, name, start, as_json=as_json)
+    def make(it: Opened) -> Poke:
+        from harness.bench.shell import Shell  # noqa: PLC0415 - not needed for --help
+
+        poked = Shell(it.live, rig=it.name, start=start, say=view.say, refuse=it.refuse)
+        return poked, lambda: view.run(poked)
 
     poke(rig, parse_ports(ports), start, make, repeat=repeat, out=out, as_json=as_json)
 
 
-def _shell(live: LiveRig, name: str, start: Start, *, as_json: bool) -> Poke:
-    """The shell and what feeds it: a screen on a terminal, else lines from standard input."""
-    from harness.bench.shell import Shell  # noqa: PLC0415 - not needed for --help
-
-    view: Screen | Plain
+def _view(*, as_json: bool) -> Screen | Plain:
+    """What feeds the shell: a screen on a terminal, else lines from standard input."""
     if sys.stdin.isatty() and sys.stdout.isatty() and not as_json:
         from harness.bench.shellscreen import Screen  # noqa: PLC0415 - prompt_toolkit only on a terminal
 
-        view = Screen()
-    else:
-        from harness.bench.shellplain import Plain  # noqa: PLC0415 - see above
+        return Screen()
+    from harness.bench.shellplain import Plain  # noqa: PLC0415 - see above
 
-        view = Plain(sys.stdin.fileno(), lambda line: click.echo(line, err=as_json))
-    poked = Shell(live, rig=name, start=start, say=view.say)
-    return poked, lambda: view.run(poked)
+    return Plain(sys.stdin, lambda line: click.echo(line, err=as_json))

@@ -39,12 +39,14 @@ class Judged:
     """Verdicts in the order of the requirements, what they rest on, and what a person should know besides.
 
     `missing`: for each requirement that could not be judged, what it needs and the recording has not.
+    `observation` is what was judged.
     """
 
     verdicts: tuple[Verdict, ...]
     duration_s: float
     basis: str
     frames: Mapping[str, int]
+    observation: Observation
     missing: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -63,7 +65,7 @@ def judge_trace(
         verdicts = tuple(Verdict(item.id, Outcome.ERROR, reason=trace.error) for item in requirements)
     else:
         verdicts = judge_all(tuple(requirements), observation)
-    return Judged(verdicts, observation.duration_s, "trace", _counts(observation))
+    return Judged(verdicts, observation.duration_s, "trace", _counts(observation), observation)
 
 
 def judge_log(
@@ -84,7 +86,7 @@ def judge_log(
     log = _Log(LogEvidence(trace, profile, when, timing_s=timing_s, boot_s=boot_s), profile, when, tuple(requirements))
     missing = {item.id: found for item in requirements if (found := log.missing(item))}
     verdicts = tuple(log.verdict(item, missing.get(item.id, ())) for item in requirements)
-    return Judged(verdicts, end_s, "bus", _counts(plain), missing, tuple(_notes(plain, when)))
+    return Judged(verdicts, end_s, "bus", _counts(plain), plain, missing, tuple(_notes(plain, when)))
 
 
 def one_channel(frames: Frames, channel: int | None, profile: Profile) -> Frames:

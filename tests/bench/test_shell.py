@@ -8,8 +8,9 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ from harness.rig import find_rig, load_rig
 from harness.rig.compose import bounds_of
 from harness.rig.file import Rig
 from harness.scenario import CommandAction, FaultAction, begin, load_scenario
-from harness.trace import Frames
+from harness.trace import Frames, Side
 from harness.units import FLAG_PREFIXES
 
 RIG = load_rig(find_rig("ebus-lfp"))
@@ -104,6 +105,13 @@ class StillRig:
 
     def lateness(self) -> Lateness:
         return Lateness()
+
+    @property
+    def unseen(self) -> tuple[tuple[Side, str], ...]:
+        return ()
+
+    def header(self) -> Mapping[str, Any]:
+        return {}
 
     def close(self) -> None:
         pass
@@ -321,7 +329,8 @@ def test_no_line_of_the_table_is_wider_than_the_terminal(width: int) -> None:
 def test_lines_that_come_in_pieces_are_played_whole_and_the_end_of_input_ends_it() -> None:
     reading, writing = os.pipe()
     told: list[str] = []
-    view = Plain(reading, told.append)
+    stream = os.fdopen(reading)
+    view = Plain(stream, told.append)
     shell = Shell(StillRig(), rig="ebus-lfp", start="standby", say=view.say)
     os.write(writing, b"dri")
     shell.live.step()
@@ -330,7 +339,7 @@ def test_lines_that_come_in_pieces_are_played_whole_and_the_end_of_input_ends_it
     os.write(writing, b"ve\nwait 50ms\nstandby")
     os.close(writing)
     view.run(shell)
-    os.close(reading)
+    stream.close()
     assert [line.split("s  ")[1] for line in told] == ["drive", "waited 0.05 s", "standby"]
 
 
