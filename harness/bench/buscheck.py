@@ -12,6 +12,7 @@ from harness.bench.checks import Check, not_checked, ok, problem
 from harness.bench.livecheck import Heard
 from harness.canbus.model import Message
 from harness.canbus.profile import Profile
+from harness.errors import BenchError
 from harness.kernel.bustypes import NodeState
 from harness.kernel.config import FrameFlag
 from harness.rig.loglook import messages_of
@@ -47,7 +48,7 @@ def check_bit_rate(heard: Heard, bitrate: int) -> Check:
     status = heard.status
     count = int(np.count_nonzero((heard.frames.flags & _ODD) == 0))
     rate = f"{bitrate / 1000:g} kbit/s"
-    if status.error_frames or status.malformed or status.state is not NodeState.ERROR_ACTIVE:
+    if _is_disturbed(heard):
         odd = f"{status.error_frames} error frames, {status.malformed} unreadable, {count} good frames"
         return problem(
             "bit rate",
@@ -62,6 +63,28 @@ def check_bit_rate(heard: Heard, bitrate: int) -> Check:
             f"or the bus is not at {rate}",
         )
     return ok("bit rate", f"{rate}: {count} frames in {heard.seconds:g} s, no error frame")
+
+
+def refuse_wrong_bus(heard: Heard, profile: Profile, bitrate: int) -> None:
+    """Raise BenchError when what is heard before anything is energised shows another bit rate, another database or
+    another sender of the harness's messages. A silent bus is no sign of anything: the controller has no supply yet.
+    """
+    rate = check_bit_rate(heard, bitrate)
+    silent = not len(heard.frames) and not _is_disturbed(heard)
+    if silent:
+        return
+    times = _times(heard, profile)
+    checks = [rate, _check_senders(profile, times)]
+    if rate.state == "ok" and not times:
+        checks.append(_check_database(heard, profile, times))
+    wrong = [check for check in checks if check.state == "problem"]
+    if wrong:
+        raise BenchError("; ".join(f"{check.name}: {check.found}; {check.remedy}" for check in wrong))
+
+
+def _is_disturbed(heard: Heard) -> bool:
+    status = heard.status
+    return bool(status.error_frames or status.malformed or status.state is not NodeState.ERROR_ACTIVE)
 
 
 def _times(heard: Heard, profile: Profile) -> dict[str, Times]:

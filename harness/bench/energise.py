@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.bench.buscheck import refuse_wrong_bus
 from harness.bench.file import Bench
 from harness.bench.latch import Latch
 from harness.bench.livecheck import refuse_if_live
@@ -209,7 +210,9 @@ class Energised:
         return self.watch
 
     def _refuse_if_live(self) -> None:
-        refuse_if_live(self.port, self.bench.rig.profile, self.clock, self.rack.poll)
+        profile = self.bench.rig.profile
+        heard = refuse_if_live(self.port, profile, self.clock, self.rack.poll)
+        refuse_wrong_bus(heard, profile, self.bench.rig.file.bus.bitrate)
         self._may_be_on = True  # what comes next is arming
 
     def _failed(self, error: BenchError) -> None:

@@ -40,6 +40,7 @@ def listen(port: CanPort, clock: Clock, seconds: float) -> Heard:
     start_ns = clock.now_ns()
     until_ns = start_ns + int(seconds * NS_PER_S)
     port.receive()  # what waited in the adapter is from before
+    port.status()  # some adapters answer with the frames that follow
     heard: list[PortFrame] = []
     while (left_ns := until_ns - clock.now_ns()) > 0:
         handle = port.fileno()

@@ -44,6 +44,7 @@ class PortFrame:
 class PortStatus:
     """How the adapter stands on the bus. Counters are None where the adapter does not tell; frames since it opened.
 
+    `error_frames`: also errors an adapter without error frames tells of (the status flags of SLCAN), each at least one.
     `malformed`: what it sent and nobody can read; `lost`: overruns it told of, each at least one frame that nobody got;
     `refused`: frames to send that it did not take (its queue is full while nobody acknowledges).
     """

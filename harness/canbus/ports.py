@@ -158,7 +158,7 @@ class _PythonCanPort:
             transmit_errors=watch.transmit_errors,
             receive_errors=watch.receive_errors,
             frames=self._frames,
-            error_frames=self._error_frames,
+            error_frames=self._error_frames + watch.errors,
             malformed=self._malformed + watch.garbage,
             lost=watch.lost,
             refused=self._refused + watch.refused,

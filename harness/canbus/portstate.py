@@ -24,6 +24,7 @@ class BusWatch(Protocol):
     lost: int
     refused: int
     garbage: int
+    errors: int  # on the bus, told in another way than by error frames
 
     def ask(self) -> None:
         """Ask the driver where it can be asked; never waits."""
@@ -47,7 +48,7 @@ class _Plain:
         self.state = NodeState.ERROR_ACTIVE
         self.transmit_errors: int | None = None
         self.receive_errors: int | None = None
-        self.lost = self.refused = self.garbage = 0
+        self.lost = self.refused = self.garbage = self.errors = 0
 
     def ask(self) -> None:
         """See BusWatch."""
@@ -96,6 +97,7 @@ class _Slcan(_Plain):
         if bus.flags is not None:
             self.state = NodeState.ERROR_PASSIVE if bus.flags & slcanbus.PASSIVE else NodeState.ERROR_ACTIVE
             self.lost += bool(bus.flags & (slcanbus.OVERRUN | slcanbus.QUEUE_FULL))
+            self.errors += bool(bus.flags & slcanbus.BUS_ERROR)
             bus.flags = None
         self.refused, self.garbage = bus.refused, bus.garbage
         bus.ask_flags()

@@ -75,6 +75,8 @@ class BenchEvidence:
             if witness.scenario is not run.scenario or name not in self._requirements:
                 continue
             verdict = next(item for item in run.verdicts if item.requirement == name)
+            if verdict.outcome is Outcome.NOT_EXERCISED:
+                continue
             path = self._directory.write_scenario(run.scenario, f"{CASES}/{name}.toml")
             document = {
                 "figure": figure_json(
