@@ -10,6 +10,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,9 +36,18 @@ def until_results(folder: Path, process: subprocess.Popen[str]) -> Path:
     pytest.fail(f"no results within {LIMIT_S:g} s: {process.communicate()[1]}")
 
 
+@pytest.fixture
+def reachable() -> Iterator[None]:
+    """A shell that starts the tests in the background has Ctrl-C ignored, and every process they start inherits that."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("reachable")
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_leaves_what_was_finished(tmp_path: Path, how: signal.Signals) -> None:
-    endless = "10000000"  # sequences: it must still be running when the signal comes, however slow this machine is
+    endless = "100000"  # sequences: it must still be running when the signal comes, however slow this machine is
     command = [sys.executable, "-m", "harness", "run", "ebus-lfp", "--json", "--sequences", endless]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
