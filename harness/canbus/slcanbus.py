@@ -8,7 +8,9 @@ replaced; what they mean stays python-can's matter.
 
 from __future__ import annotations
 
+import os
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from can.exceptions import CanInitializationError, CanOperationError, error_check
@@ -20,6 +22,7 @@ _LONGEST = 200  # a frame of 64 bytes has 138 characters; what is longer is garb
 _ANSWER_S = 1.0  # how long an adapter may take to answer a command at the start
 _SILENT_S = 0.02  # between two commands to one that does not answer
 _SEND_S = 0.05  # how long it may take to swallow one frame
+_MOST_UNSENT = 4096  # bytes kept for a port that is slow: 50 ms of a full bus
 _SHOWN = 40
 # Flags of the answer to F (Lawicel CANUSB manual): receive queue full, warning, overrun, error passive, bus error
 QUEUE_FULL, WARNING, OVERRUN, PASSIVE, BUS_ERROR = 0x01, 0x04, 0x08, 0x20, 0x80
@@ -33,7 +36,8 @@ class SlcanBus(slcanBus):
         self.flags: int | None = None
         self._codes: list[str] = []
         self._received: deque[str] = deque()
-        self._unread = b""
+        self._unread = self._unsent = b""
+        self._descriptor: int | None = None
         self._asked = self._has_flags = False
         try:
             super().__init__(channel, **options)
@@ -42,6 +46,8 @@ class SlcanBus(slcanBus):
                 self.serialPortOrig.close()
             raise
         self.serialPortOrig.write_timeout = _SEND_S
+        with suppress(OSError, NotImplementedError):  # a URL of pyserial may have none
+            self._descriptor = self.serialPortOrig.fileno()
 
     def set_bitrate(self, bitrate: int, data_bitrate: int | None = None) -> None:
         """Checked here, sent by `open`. Raises ValueError."""
@@ -109,11 +115,26 @@ class SlcanBus(slcanBus):
         return line
 
     def _write(self, string: str) -> None:
+        """Not by pyserial: it calls a line that was written a time-out when the host was late in between."""
+        line = string.encode() + self.LINE_TERMINATOR
         with error_check("Could not write to serial device"):
-            self.serialPortOrig.write(string.encode() + self.LINE_TERMINATOR)
+            if self._descriptor is None:
+                self.serialPortOrig.write(line)
+                return
+            if len(self._unsent) > _MOST_UNSENT:
+                self._push(self._descriptor)
+            if len(self._unsent) > _MOST_UNSENT:
+                raise CanOperationError("the transmit queue is full: the port takes nothing")
+            self._unsent += line
+            self._push(self._descriptor)
+
+    def _push(self, descriptor: int) -> None:
+        with suppress(BlockingIOError):
+            while self._unsent:
+                self._unsent = self._unsent[os.write(descriptor, self._unsent) :]
 
     def send(self, msg: Any, timeout: float | None = None) -> None:
-        """Hand a frame over; waits at most `_SEND_S` for the port."""
+        """Hand a frame over; waits for nothing where the port has a descriptor, else at most `_SEND_S`."""
         del timeout
         super().send(msg, _SEND_S)
 
@@ -126,6 +147,8 @@ class SlcanBus(slcanBus):
 
     def _take(self) -> None:
         with error_check(exception_type=CanOperationError):
+            if self._unsent and self._descriptor is not None:
+                self._push(self._descriptor)
             waiting = self.serialPortOrig.in_waiting
             data = self.serialPortOrig.read(waiting) if waiting else b""
         lines = (self._unread + data).replace(b"\a", b"\a\r").split(b"\r")

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from harness.bench.lines import PtyLine
 from harness.bench.slcan_device import SlcanDevice
 from harness.canbus.portmodel import PortFrame
+from harness.canbus.slcanbus import SlcanBus
+from harness.clock import NS_PER_S, WallClock
 from harness.kernel.config import FrameFlag
 
 BITRATE, DATA_BITRATE = 500_000, 2_000_000
@@ -162,6 +164,18 @@ def test_python_can_talks_to_it(line: PtyLine) -> None:
             line.write(device.deliver(frame))
             back = next(m for m in iter(lambda: bus.recv(1.0), None) if m)
             assert back.equals(message, timestamp_delta=None, check_channel=False, check_direction=False)
+
+
+def test_a_port_that_takes_nothing_is_a_full_queue_and_keeps_nobody_waiting(line: PtyLine) -> None:
+    with SlcanBus(line.address, bitrate=BITRATE, sleep_after_open=0) as bus:
+        begin_ns = WallClock().now_ns()
+        with pytest.raises(can.CanOperationError, match="full"):
+            while True:
+                bus.send(MESSAGES[0])
+        assert WallClock().now_ns() - begin_ns < 5 * NS_PER_S  # thousands of frames, each of which may not wait 50 ms
+        sent = b"".join(iter(line.read, b""))
+        bus.recv(0)
+        assert b"t10020102\r" * 10 in sent + line.read()
 
 
 def test_an_unplugged_adapter_is_an_error_at_the_other_side(line: PtyLine) -> None:
