@@ -38,7 +38,7 @@ def until_results(folder: Path, process: subprocess.Popen[str]) -> Path:
 
 @pytest.fixture
 def reachable() -> Iterator[None]:
-    """A shell that starts the tests in the background has Ctrl-C ignored, and every process they start inherits that."""
+    """Tests started by a shell in the background have Ctrl-C ignored, and what they start inherits that."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
