@@ -121,12 +121,13 @@ class SlcanBus(slcanBus):
             if self._descriptor is None:
                 self.serialPortOrig.write(line)
                 return
-            if len(self._unsent) > _MOST_UNSENT:
-                self._push(self._descriptor)
-            if len(self._unsent) > _MOST_UNSENT:
-                raise CanOperationError("the transmit queue is full: the port takes nothing")
-            self._unsent += line
             self._push(self._descriptor)
+            full = len(self._unsent) > _MOST_UNSENT
+            if not full:
+                self._unsent += line
+                self._push(self._descriptor)
+        if full:
+            raise CanOperationError("the transmit queue is full: the port takes nothing")
 
     def _push(self, descriptor: int) -> None:
         with suppress(BlockingIOError):

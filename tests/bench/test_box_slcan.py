@@ -166,12 +166,16 @@ def test_python_can_talks_to_it(line: PtyLine) -> None:
             assert back.equals(message, timestamp_delta=None, check_channel=False, check_direction=False)
 
 
+def send_for_ever(bus: can.BusABC) -> None:
+    while True:
+        bus.send(MESSAGES[0])
+
+
 def test_a_port_that_takes_nothing_is_a_full_queue_and_keeps_nobody_waiting(line: PtyLine) -> None:
     with SlcanBus(line.address, bitrate=BITRATE, sleep_after_open=0) as bus:
         begin_ns = WallClock().now_ns()
         with pytest.raises(can.CanOperationError, match="full"):
-            while True:
-                bus.send(MESSAGES[0])
+            send_for_ever(bus)
         assert WallClock().now_ns() - begin_ns < 5 * NS_PER_S  # thousands of frames, each of which may not wait 50 ms
         sent = b"".join(iter(line.read, b""))
         bus.recv(0)
