@@ -29,7 +29,7 @@ _VALUES: Sequence[tuple[str, str, int, str, float, str, str]] = (
     ("insulation", "insulation_ohm", 0, "kΩ", 1e-3, "", ""),
     ("supply", "supply_v", 2, "V", 1.0, "", ""),
 )
-_SIGNS = (("contactor_positive", "positive"), ("contactor_negative", "negative"), ("contactor_precharge", "precharge"))
+_SIGNS = (("contactor_positive", "main+"), ("contactor_negative", "main−"), ("contactor_precharge", "pre"))
 
 
 def table(live: LiveRig, seen: Seen, width: int) -> list[Fragments]:
@@ -148,7 +148,7 @@ def _switches(values: dict[str, float]) -> Fragments:
     for name, word in _SIGNS:
         if name in values:
             closed = values[name] > 0.5  # noqa: PLR2004 - between open and closed
-            pieces += [(GOOD if closed else DIM, f"{word} {'on ' if closed else 'off'}  ")]
+            pieces += [(GOOD if closed else DIM, f"{word} {'closed' if closed else 'open  '}  ")]
     return pieces
 
 
