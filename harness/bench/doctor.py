@@ -27,7 +27,7 @@ from harness.instruments.guardian_process import summary
 from harness.instruments.rack import Rack
 
 LISTEN_S = 2.0
-POWER_S = 3.0  # of standby: every period of the controller up to a second is seen twice
+POWER_S = 2.5  # of standby: every period of the controller up to a second is seen twice
 _BEATS = 20
 BUS_CHECKS = ("bit rate", "database", "messages", "periods", "other senders")
 OFF_WITHIN_MS = 500.0  # from losing the harness to outputs off
