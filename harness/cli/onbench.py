@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from harness.rig.tally import Tally
     from harness.scenario import Scenario
 
+NOT_REACHED = "did not reach"  # in the errors of harness.rig.starts
 RUNS = Path("runs")  # where the recording goes when nobody says where
 
 
@@ -64,7 +65,15 @@ def play_on_bench(
             opened.session(recorder=recording) as session,
         ):
             run = session.run(scenario)
+        hint(run.error)
         tell(bench.rig, run, repeat=repeat, out=None, as_json=as_json, time="real time", recorded=directory)
+
+
+def hint(error: str) -> None:
+    """A controller that is not heard at all is most often on another bit rate or has another database."""
+    if NOT_REACHED in error:
+        words = "is the bit rate that of the rig, the database that of the controller, the adapter on its bus?"
+        click.echo(f"{words} 'bms-harness doctor BENCH --power' tells", err=True)
 
 
 def run_on_bench(order: Order) -> NoReturn:
@@ -98,6 +107,7 @@ def run_on_bench(order: Order) -> NoReturn:
                 left_out=choice.left_out,
                 failure=failure,
             )
+    hint("".join(record["errors"]))
     _tell(order, record, verdicts, directory.path)
     if interrupted:
         click.echo(f"interrupted: outputs are off; what was finished is in {directory.path}", err=True)
