@@ -35,6 +35,7 @@ from prompt_toolkit.layout import (
 from prompt_toolkit.layout.processors import BeforeInput
 from prompt_toolkit.styles import Style
 
+from harness.bench.pacer import Lateness
 from harness.bench.shell import Answer, Shell
 from harness.bench.shellcomplete import offers
 from harness.bench.shellview import Fragments, table
@@ -43,6 +44,7 @@ from harness.rig.compose import bounds_of
 
 REDRAW_S = 0.2  # at most 5 Hz
 _ANSWERS = 500
+_CHEAP_TICKS = 20_000  # whose lateness is told in a fraction of a millisecond
 _MENU_ROWS = 10
 _MENU_WIDTH = 70
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # prompt_toolkit looks after the first
@@ -71,6 +73,8 @@ class Screen:
         self._shell: Shell | None = None
         self._drawn_s = 0.0
         self._lines: list[Fragments] = []
+        self._pace = Lateness()
+        self._paced_s = 0.0
 
     def say(self, answer: Answer) -> None:
         """One more line in the middle."""
@@ -113,13 +117,20 @@ class Screen:
                 shell.tick()
                 if shell.live.now_s - self._drawn_s >= REDRAW_S:
                     self._drawn_s = shell.live.now_s
-                    self._lines = table(shell.live, shell.seen, application.output.get_size().columns)
+                    width = application.output.get_size().columns
+                    self._lines = table(shell.live, shell.seen, self._pace_of(shell), width)
                     application.invalidate()
                 await asyncio.sleep(0)
         finally:
             shell.done = True
             if application.is_running:
                 application.exit()
+
+    def _pace_of(self, shell: Shell) -> Lateness:
+        """How late ticks came: the longer the run, the longer it takes to tell, and the less often it is asked."""
+        if shell.live.now_s - self._paced_s >= max(1.0, self._pace.ticks / _CHEAP_TICKS):
+            self._pace, self._paced_s = shell.live.lateness(), shell.live.now_s
+        return self._pace
 
     def _application(self, shell: Shell) -> Application[None]:
         prompt = Buffer(

@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from harness.bench.live import LiveRig, Row
+from harness.bench.pacer import Lateness
 from harness.bench.shellseen import Seen
 from harness.extremes import CONTACTORS
 from harness.rig.plan import describe
@@ -32,10 +33,10 @@ _VALUES: Sequence[tuple[str, str, int, str, float, str, str]] = (
 _SIGNS = (("contactor_positive", "main+"), ("contactor_negative", "main−"), ("contactor_precharge", "pre"))
 
 
-def table(live: LiveRig, seen: Seen, width: int) -> list[Fragments]:
-    """The table for a terminal of this width: two blocks side by side where there is room."""
+def table(live: LiveRig, seen: Seen, pace: Lateness, width: int) -> list[Fragments]:
+    """The table for a terminal of this width: two blocks side by side where there is room. `pace` may be some old."""
     left, right = _values(live, seen), _standing(live, seen)
-    lines = [_title(live, width), []]
+    lines = [_title(live, pace, width), []]
     if width >= LEFT_WIDTH + 40:
         rows = max(len(left), len(right))
         left += [[] for _ in range(rows - len(left))]
@@ -51,8 +52,7 @@ def width_of(line: Fragments) -> int:
     return sum(len(text) for _, text in line)
 
 
-def _title(live: LiveRig, width: int) -> Fragments:
-    pace = live.lateness()
+def _title(live: LiveRig, pace: Lateness, width: int) -> Fragments:
     style = WARN if pace.overruns else DIM
     left: Fragments = [(BOLD, live.rig.name), (PLAIN, f"  {live.rig.title}")]
     right = f"{_clock(live.now_s)}   late p99 {1e3 * pace.p99_s:.1f} ms, max {1e3 * pace.max_s:.1f} ms, "

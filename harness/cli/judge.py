@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from harness.cli.benchargs import bench_of
 from harness.cli.common import emit, json_option, leave
 from harness.errors import Problem, RigError, UsageError
 from harness.verdict import Outcome, overall
@@ -27,7 +28,7 @@ TRACE, BUS = "trace.npz", "bus.blf"
 
 @click.command()
 @click.argument("log", type=click.Path(path_type=Path))
-@click.option("--rig", required=True, help="Rig whose requirements and signals it is judged by: a path or a name.")
+@click.option("--rig", required=True, help="Rig or bench by whose requirements and signals it is judged.")
 @click.option(
     "--profile", type=click.Path(path_type=Path, dir_okay=False), help="Read signals by this profile instead."
 )
@@ -47,7 +48,8 @@ def judge(log: Path, *, rig: str, profile: Path | None, channel: int | None, out
     from harness.canbus.profile import load_profile  # noqa: PLC0415 - not needed for --help
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
 
-    loaded = load_rig(find_rig(rig))
+    bench = bench_of(rig, ())
+    loaded = load_rig(find_rig(rig)) if bench is None else bench.rig
     meaning = loaded.profile if profile is None else load_profile(profile)
     judged, notes, header = _judged(log, loaded, meaning, channel)
     outcome = _outcome(judged)

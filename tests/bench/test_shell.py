@@ -314,7 +314,7 @@ def test_no_line_of_the_table_is_wider_than_the_terminal(width: int) -> None:
     shell, rig, _ = poked(*[f"inject cell-voltage cell={cell} voltage_v=3.8 label=over-{cell}" for cell in range(1, 8)])
     rig.frames_to_come = [("BMS_Faults", {"Hvil": 1, "Crash": 1}), ("BMS_State", {"State": "Drive"})]
     tick(shell, 1)
-    lines = table(rig, shell.seen, width)
+    lines = table(rig, shell.seen, rig.lateness(), width)
     assert max(width_of(line) for line in lines) <= width
     text = "\n".join("".join(piece for _, piece in line) for line in lines)
     if width >= 120:
