@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 import click
 
 from harness.cli.failure import INTERRUPTED
-from harness.errors import BenchError, FirmwareError
+from harness.errors import BenchError, FirmwareError, UsageError
 
 if TYPE_CHECKING:
     from harness.bench.shell import Answer, Shell
@@ -41,6 +41,11 @@ def poke(
     from harness.bench.shellopen import judged  # noqa: PLC0415 - not needed for --help
     from harness.cli.single import tell  # noqa: PLC0415 - see above
 
+    if out is not None:
+        try:
+            out.mkdir(parents=True, exist_ok=True)  # now: after an hour of poking it would be too late to hear of it
+        except OSError as error:
+            raise UsageError(f"--out {out}: {error.strerror}") from error
     rig, run, interrupted, directory = _poked(reference, ports, start, make, out)
     if interrupted:
         click.echo("interrupted; what was done so far is judged and kept", err=True)

@@ -376,6 +376,13 @@ def test_a_port_of_a_virtual_rig_is_refused() -> None:
     assert "virtual rig" in result.output
 
 
+def test_a_folder_that_cannot_be_written_is_told_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    result = call("shell", "ebus-lfp", "--out", str(tmp_path / "file" / "runs"))
+    assert result.exit_code == 2
+    assert "--out" in result.output
+
+
 def test_one_shot_tells_each_reaction_as_it_comes_and_then_the_verdict() -> None:
     words = ("cell-voltage", "cell=17", "voltage_v=3.8", "--live", "--at", "100ms", "--duration", "1.5s", "--json")
     result = call("inject", "ebus-lfp", *words)
