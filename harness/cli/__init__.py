@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "rigs": ("harness.cli.listing", "List the rigs that come with the harness."),
     "requirements": ("harness.cli.listing", "List the requirements of a rig."),
     "defects": ("harness.cli.defects", "Play the seeded defects of a rig's firmware: the kill matrix."),
+    "mutants": ("harness.cli.mutants", "Mutate the firmware of a rig: how many small changes does the suite notice?"),
     "compare": ("harness.cli.compare", "Play the same scenarios on two firmwares and show where they part."),
     "serve": ("harness.cli.serve", "Be the controller of a rig in real time, on any CAN adapter."),
     "build": ("harness.cli.build", "Compile kernel and firmware of a rig."),

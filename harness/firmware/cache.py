@@ -85,6 +85,21 @@ def keep_text(name: str, text: str) -> Path:
         return _write(_process_folder(), name, text.encode())
 
 
+def keep_folder(prefix: str, texts: Mapping[str, bytes]) -> Path:
+    """A folder of generated files, named by their content; written once, whole or not at all."""
+    digest = hashlib.sha256()
+    for name, text in sorted(texts.items()):
+        digest.update(f"{name}\0{len(text)}\0".encode() + text)
+    name = f"{prefix}-{digest.hexdigest()[:32]}"
+    for folder in _folders():
+        if (folder / name).is_dir():
+            return folder / name
+    try:
+        return _write_folder(cache_folder(), name, texts)
+    except OSError:
+        return _write_folder(_process_folder(), name, texts)
+
+
 def lasting_folder(prefix: str) -> Path:
     """A new empty folder in the cache, for products that cannot be moved (coverage notes lie beside them)."""
     try:
@@ -148,6 +163,20 @@ def _write(folder: Path, name: str, content: bytes) -> Path:
     except OSError:
         Path(temporary).unlink(missing_ok=True)
         raise
+    return folder / name
+
+
+def _write_folder(folder: Path, name: str, texts: Mapping[str, bytes]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    new = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    try:
+        for file, text in texts.items():
+            (new / file).write_bytes(text)
+        new.replace(folder / name)
+    except OSError:
+        shutil.rmtree(new, ignore_errors=True)
+        if not (folder / name).is_dir():  # another process was first, with the same content
+            raise
     return folder / name
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The C declarations of fil.h and kernel.h (with the headers it includes) for cffi.
+"""The C declarations of fil.h, probe.h and kernel.h (with the headers it includes) for cffi.
 
 Parsing the headers costs 130 ms a start, so the parsed form (cffi's out-of-line ABI module) is generated once and kept
 in the build cache under the hash of the headers; loading it takes a few ms and needs neither cffi nor pycparser.
@@ -30,7 +30,7 @@ _INCLUDE = re.compile(r'^#include "(\w+\.h)"$', re.MULTILINE)
 
 
 def load_declarations() -> Any:
-    """The `FFI` object with every type and constant of the two headers."""
+    """The `FFI` object with every type and constant of the headers."""
     source = declaration_source()
     key = f"{source}\n{_cffi_backend.__version__}\n{sys.implementation.cache_tag}"
     name = f"bh_declarations_{hashlib.sha256(key.encode()).hexdigest()[:32]}"
@@ -41,8 +41,8 @@ def load_declarations() -> Any:
 
 
 def declaration_source() -> str:
-    """The two headers and what they include, as cffi reads them: without comments, directives and C++ brackets."""
-    text = _with_includes("kernel.h", set())
+    """The headers and what they include, as cffi reads them: without comments, directives and C++ brackets."""
+    text = _with_includes("kernel.h", set()) + _with_includes("probe.h", set())
     text += (port_folder() / "outside" / "outside.h").read_text(encoding="utf-8")
     return _DIRECTIVE.sub("", _CPLUSPLUS.sub("", _COMMENT.sub("", text)))
 
@@ -52,7 +52,7 @@ def _with_includes(name: str, seen: set[str]) -> str:
     if name in seen:
         return ""
     seen.add(name)
-    folder = port_folder() if name == "fil.h" else kernel_folder()
+    folder = port_folder() if name in ("fil.h", "probe.h") else kernel_folder()
     text = (folder / name).read_text(encoding="utf-8")
     return _INCLUDE.sub(lambda found: _with_includes(found[1], seen), text)
 

@@ -81,6 +81,7 @@ class FirmwareLibrary:
         self.digest = hashlib.sha256(content).hexdigest()
         self._kernel = kernel
         self._lib = lib
+        self._notes: Any = None  # keeps what `probe` was given where it is
         # Counters of a coverage build lie in the memory that a checkpoint puts back.
         self._copyable = b"__gcov_" not in content
         self._pristine = self._save() if self._copyable and self.missing_calls() == () else None
@@ -145,6 +146,25 @@ class FirmwareLibrary:
             raise UsageError(f"{self.path}: this firmware has no defect {number}")
         if pristine is not None:  # a power cycle does not repair it
             lib.bh_firmware_save(address, pristine, len(pristine))
+
+    def probe(self, seen: bytearray | None = None) -> bytearray | None:
+        """Have a probe build note what it executes in `seen`, which an earlier call returned, or in a new one.
+
+        Returns it, None for any other firmware. Its size must stay. The firmware's memory starts over, as with
+        `defect`.
+        """
+        size = self._lib.bh_probe(self._kernel.ffi.NULL) if self._has("bh_probe") else 0
+        if not size:
+            return None
+        lib, address, pristine = self._kernel.lib, self._address(), self._pristine
+        notes = bytearray(size) if seen is None else seen
+        if pristine is not None:
+            lib.bh_firmware_load(address, pristine, len(pristine))
+        self._notes = self._kernel.ffi.from_buffer("unsigned char[]", notes)
+        self._lib.bh_probe(self._notes)
+        if pristine is not None:  # a power cycle does not end it
+            lib.bh_firmware_save(address, pristine, len(pristine))
+        return notes
 
     def symbolize(self, address: int) -> str | None:
         """The "file:line" of a program counter relative to the load address; None when it cannot be told."""

@@ -46,6 +46,7 @@ class Rig:
     requirement_files: tuple[Path, ...]
     sha256: str
     defect_file: Path | None = None
+    mutant_file: Path | None = None
 
     @property
     def name(self) -> str:
@@ -134,6 +135,7 @@ def load(path: Path) -> Rig:
     profile_file = finder.one(("can", "profile"))
     requirement_files = finder.many(("requirements", "files"))
     defect_file = finder.one(("firmware", "defects"))
+    mutant_file = finder.one(("firmware", "mutants"))
     if file is not None and file.pack.temperature_sensors > file.cells.series:
         problems.append(
             problem_at(
@@ -157,6 +159,7 @@ def load(path: Path) -> Rig:
         requirement_files=requirement_files,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         defect_file=defect_file if file.firmware.defects is not None else None,
+        mutant_file=mutant_file if file.firmware.mutants is not None else None,
     )
 
 

@@ -22,6 +22,7 @@ class Machine:
         self.config = config
         self._kernel = load_kernel(kernel)
         self._defect = defect
+        self.seen: bytearray | None = None  # what a probe build notes, one byte a place; None for any other firmware
         self._firmware, self.simulation = self._load()
 
     @property
@@ -54,6 +55,7 @@ class Machine:
         try:
             if self._defect:
                 firmware.defect(self._defect)
+            self.seen = firmware.probe(self.seen)
             return firmware, Simulation(self._kernel, self.config, firmware)
         except BaseException:
             firmware.close()

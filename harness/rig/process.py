@@ -30,6 +30,7 @@ class WorkerOptions:
     rig: Path
     sanitize: bool = False
     defect: int = 0
+    firmware: Path | None = None  # a library that was built already, instead of the rig's own
 
 
 class Worker:
@@ -44,7 +45,12 @@ class Worker:
         self._sanitize = options.sanitize
         self._buffer = b""
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the worker
-        request = {"rig": str(options.rig), "sanitize": options.sanitize, "defect": options.defect}
+        request = {
+            "rig": str(options.rig),
+            "sanitize": options.sanitize,
+            "defect": options.defect,
+            "firmware": str(options.firmware or ""),
+        }
         self._process = subprocess.Popen(  # noqa: S603 - this interpreter, a module of ours, no shell
             [sys.executable, "-m", "harness.rig.worker", to_line(request).decode()],
             stdin=subprocess.PIPE,

@@ -29,6 +29,7 @@ class FirmwareSection(FileModel):
     defines: Annotated[tuple[str, ...], Field(strict=False)] = ()
     variant: Annotated[int, Field(ge=0, lt=2**16)] = 0
     defects: Reference | None = None
+    mutants: Reference | None = None
     boot_s: Annotated[float, Field(gt=0.0, le=600.0, strict=False)] = 0.6
     parameters: Annotated[dict[str, Int32], Field(default_factory=dict)]
 

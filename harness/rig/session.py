@@ -31,7 +31,9 @@ from harness.rig.machine import Machine
 from harness.rig.plan import Planner
 from harness.rig.recording import FRAME_JITTER_S, Recorder
 from harness.rig.starts import StartStates
+from harness.rig.tracks import Tracks
 from harness.scenario import Scenario
+from harness.search.runner import Footprint
 from harness.trace import Trace
 from harness.verdict import Outcome, Verdict
 
@@ -53,18 +55,21 @@ class Run:
 class Session:
     """A rig with its firmware loaded. A context manager; not shared between threads.
 
+    `firmware` is a library that was built already, instead of the rig's own.
     Raises RigError for files that are wrong, UsageError for a defect the firmware does not have or a sanitizer build in
     a process that was not started for one, FirmwareError when it does not build, load or boot.
     """
 
-    def __init__(self, rig: Rig, *, sanitize: bool = False, defect: int = 0) -> None:
+    def __init__(self, rig: Rig, *, sanitize: bool = False, defect: int = 0, firmware: Path | None = None) -> None:
         if sanitize:
             _require_runtime()
         rig.read_all()
         self.rig = rig
         self._clock = WallClock()
-        kernel, firmware = build_libraries(rig, sanitize=sanitize, defects=defect != 0)
-        self._machine = Machine(kernel, firmware, kernel_config(rig), defect=defect)
+        if firmware is None:
+            _, firmware = build_libraries(rig, sanitize=sanitize, defects=defect != 0)
+        self._machine = Machine(build_kernel(), firmware, kernel_config(rig), defect=defect)
+        self._tracks = Tracks(self._machine.seen) if self._machine.seen is not None else None
         self._planner = Planner(rig.profile, self.bounds)
         self._recorder = Recorder(self._machine, rig, trace_header(rig, self._machine))
         self._starts = StartStates(self._machine, self._planner, self._recorder, rig)
@@ -104,6 +109,8 @@ class Session:
             start = self._starts.restore(scenario.start)
         except FirmwareError as error:
             return self._broken(scenario, str(error), start_ns)
+        if self._tracks is not None:
+            self._tracks.started(scenario.start)
         plan = self._planner.plan(scenario, start.t_ns, requested=start.requested)
         trace = self._recorder.play(scenario, plan, start.t_ns, keep=keep)
         observation = self.observe(trace)
@@ -114,6 +121,10 @@ class Session:
         else:
             verdicts = judge_all(self.requirements, observation)
         return Run(scenario, trace, observation, verdicts, trace.error, self._since(start_ns))
+
+    def take_footprint(self) -> Footprint | None:
+        """What the last scenario has executed of firmware built to tell it; None for any other. To be taken once."""
+        return self._tracks.take() if self._tracks is not None else None
 
     def observe(self, trace: Trace) -> Observation:
         """What judges may look at, of a trace of this rig."""

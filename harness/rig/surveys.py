@@ -9,8 +9,10 @@ from typing import Any, Self
 
 from harness.rig.wire import scenario_from_wire, scenario_to_wire
 from harness.scenario import FaultAction, Scenario
-from harness.search.runner import Case, Runner
+from harness.search.runner import Case, Footprint, Runner
 from harness.verdict import Outcome
+
+ANY = "*"  # no id of a requirement
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Sighting:
     must_not: tuple[str, ...] = ()
     fired: tuple[bool, ...] = ()
     error: str = ""
+    footprint: Footprint | None = None
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -39,19 +42,23 @@ def sighting_of(case: Case) -> Sighting:
     """The sighting of a case. Nothing that a broken run showed counts: a crash is no kill."""
     fired = tuple(record.fired for record in case.faults)
     if case.error:
-        return Sighting(case.scenario, fired=fired, error=case.error)
+        return Sighting(case.scenario, fired=fired, error=case.error, footprint=case.footprint)
     return Sighting(
         scenario=case.scenario,
         failed=tuple(v.requirement for v in case.verdicts if v.outcome is Outcome.FAIL),
         must=tuple(v.requirement for v in case.verdicts if v.exercised.must),
         must_not=tuple(v.requirement for v in case.verdicts if v.exercised.must_not),
         fired=fired,
+        footprint=case.footprint,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class SurveyJob:
-    """Some scenarios; the answer is a sighting of each, up to the first that fails the requirement `stop_at`."""
+    """Some scenarios; the answer is a sighting of each, up to the first that fails the requirement `stop_at`.
+
+    `stop_at` ANY ends it at the first that fails any requirement, or breaks off.
+    """
 
     scenarios: tuple[Scenario, ...]
     stop_at: str = ""
@@ -67,8 +74,12 @@ class SurveyJob:
             return tuple(requirements[place] for place in places)
 
         return tuple(
-            Sighting(scenario, names(failed), names(must), names(must_not), tuple(map(bool, fired)), error)
-            for scenario, (failed, must, must_not, fired, error) in zip(self.scenarios, data["sightings"], strict=False)
+            Sighting(
+                scenario, names(failed), names(must), names(must_not), tuple(map(bool, fired)), error, _trail(trail)
+            )
+            for scenario, (failed, must, must_not, fired, error, trail) in zip(
+                self.scenarios, data["sightings"], strict=False
+            )
         )
 
     def broken(self, cause: str, requirements: Sequence[str]) -> tuple[Sighting, ...]:
@@ -88,7 +99,12 @@ def survey(message: Mapping[str, Any], runner: Runner, requirements: Sequence[st
     for data in message["survey"]:
         seen = sighting_of(runner.run(scenario_from_wire(data)))
         named = [[places[name] for name in names] for names in (seen.failed, seen.must, seen.must_not)]
-        rows.append([*named, [int(fired) for fired in seen.fired], seen.error])
-        if message["stop_at"] in seen.failed:
+        trail = [hex(bits) for bits in seen.footprint or ()]
+        rows.append([*named, [int(fired) for fired in seen.fired], seen.error, trail])
+        if message["stop_at"] in seen.failed or (message["stop_at"] == ANY and (seen.failed or seen.error)):
             break
     return {"sightings": rows}
+
+
+def _trail(texts: Sequence[str]) -> Footprint | None:
+    return Footprint(*(int(text, 16) for text in texts)) if texts else None

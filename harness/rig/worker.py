@@ -44,7 +44,8 @@ def _serve(request: dict[str, object], output: IO[bytes]) -> None:
     rig = load_rig(Path(str(request["rig"])))
     defect = request["defect"]
     assert isinstance(defect, int)
-    with Session(rig, sanitize=bool(request["sanitize"]), defect=defect) as session:
+    built = Path(str(request["firmware"])) if request["firmware"] else None
+    with Session(rig, sanitize=bool(request["sanitize"]), defect=defect, firmware=built) as session:
         requirements = [requirement.id for requirement in session.requirements]
         runner = LocalRunner(session)
         space_of = cache(partial(_fault_space, session))

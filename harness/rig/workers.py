@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
+from pathlib import Path
 from typing import Self, TypeVar
 
 from harness.clock import NS_PER_S, WallClock
@@ -44,21 +45,29 @@ class LocalRunner:
     def run(self, scenario: Scenario) -> Case:
         """Play and judge; nothing of the recording is kept."""
         run = self._session.run(scenario, keep=False)
-        return Case(scenario=scenario, verdicts=run.verdicts, error=run.error, faults=run.trace.faults)
+        return Case(scenario, run.verdicts, run.error, run.trace.faults, self._session.take_footprint())
 
 
 class Pool:
     """Worker processes for one rig. A context manager; leaving it ends the workers.
 
-    `jobs` None = one a processor. `limit_s` is the wall-clock time a worker may take for what it was asked.
+    `jobs` None = one a processor. `limit_s` is the wall-clock time a worker may take for what it was asked. `firmware`
+    is a library that was built already, instead of the rig's own.
     """
 
     def __init__(
-        self, rig: Rig, *, jobs: int | None = None, sanitize: bool = False, defect: int = 0, limit_s: float = LIMIT_S
+        self,
+        rig: Rig,
+        *,
+        jobs: int | None = None,
+        sanitize: bool = False,
+        defect: int = 0,
+        limit_s: float = LIMIT_S,
+        firmware: Path | None = None,
     ) -> None:
         self.jobs = jobs or available_processors()
         self._rig = rig
-        self._options = WorkerOptions(rig=rig.path, sanitize=sanitize, defect=defect)
+        self._options = WorkerOptions(rig=rig.path, sanitize=sanitize, defect=defect, firmware=firmware)
         self._limit_s = limit_s
         self._clock = WallClock()
         self._workers: list[Worker] = []
@@ -130,7 +139,7 @@ class Pool:
 
     def start_worker(self) -> Worker:
         """A new worker, starting up. The first one waits for the build, so that it is done once."""
-        if not self._built:
+        if not self._built and self._options.firmware is None:
             build_libraries(self._rig, sanitize=self._options.sanitize, defects=self._options.defect != 0)
             self._built = True
         worker = Worker(self._options, now_ns=self.now_ns())

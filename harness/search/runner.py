@@ -20,14 +20,28 @@ class FailureKey(NamedTuple):
     outcome: Outcome
 
 
+class Footprint(NamedTuple):
+    """Places of instrumented firmware, as bits by their numbers, that a run has executed, start state included.
+
+    `differed` are those where the mutant would have given another value at least once.
+    """
+
+    executed: int = 0
+    differed: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One scenario played and judged. `error` is the text of a firmware or rig error, "" when the run was complete."""
+    """One scenario played and judged. `error` is the text of a firmware or rig error, "" when the run was complete.
+
+    `footprint` is there only for firmware that was built to leave one.
+    """
 
     scenario: Scenario
     verdicts: tuple[Verdict, ...] = ()
     error: str = ""
     faults: tuple[FaultRecord, ...] = field(default=())
+    footprint: Footprint | None = None
 
     @property
     def fired(self) -> tuple[str, ...]:
