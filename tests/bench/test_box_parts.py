@@ -107,9 +107,6 @@ def station(name: str = "upper", given: Mapping[str, Sequence[float]] | None = N
     return Station(lambda: Upper(name, given), Memory)
 
 
-# ------------------------------------------------------------------------------------------------------------ the pins
-
-
 def test_what_no_instrument_gave_is_left_to_the_plant() -> None:
     pins = Box([station()], plant=True).pins()
     assert pins.cell_voltage_v is None
@@ -366,9 +363,6 @@ def test_every_order_of_the_help_is_one() -> None:
         bench.state = "drive"
         bench.board.tick()
         assert order.endswith("quit") == bench.board.ended
-
-
-# ------------------------------------------------------------------------------------------------- folder, state file
 
 
 def test_a_folder_serves_one_box_at_a_time_and_is_clean_after_it(tmp_path: Path) -> None:
