@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.bench.unheard import excused
-from harness.bench.widen import Erring, guarded, widened
+from harness.bench.widen import Erring, guarded, steadied, widened
 from harness.canbus.product import Profile
 from harness.observation import Observation
 from harness.requirements.judge import judge_all
@@ -50,4 +50,4 @@ def bench_verdicts(
     wide = judge_all(requirements, observation)
     sharp = Observation(trace, profile or rig.profile, timing_s=virtual_s - late_s, boot_s=float(header["boot_s"]))
     verdicts = guarded(wide, judge_all(rig.requirements, sharp), float(header["timing_s"]) - virtual_s)
-    return excused(verdicts, header["frames_missing"])
+    return excused(steadied(requirements, verdicts), header["frames_missing"])

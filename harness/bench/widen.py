@@ -16,6 +16,8 @@ from harness.verdict import Outcome, Verdict
 _RISE_S = 3.0  # over which the rise of a temperature is measured
 _PERCENT = 100.0
 
+# How far one reading moved while another did not change at all.
+_STANDING_STILL = frozenset({"cell_frozen_a", "pack_voltage_frozen_a", "link_voltage_frozen_a", "current_frozen_v"})
 # Quantity -> the one it is read off, and how many readings it is the difference of.
 _READ_OFF: Mapping[str, tuple[str, float]] = {
     "cell_voltage_max_v": ("cell_voltage_v", 1.0),
@@ -92,6 +94,22 @@ def _condition(condition: Condition, erring: Erring) -> Condition:
     if not more:
         return condition
     return Condition.model_validate({**condition.model_dump(), "accuracy": condition.accuracy + more})
+
+
+def steadied(requirements: Sequence[Requirement], verdicts: Sequence[Verdict]) -> tuple[Verdict, ...]:
+    """Verdicts on readings that stand still: an instrument gives steps, and hides changes smaller than one. That the
+    controller saw one stand still is then no failure.
+    """
+    return tuple(
+        replace(
+            verdict,
+            outcome=Outcome.INCONCLUSIVE,
+            reason=f"the instrument gives steps and may have stood still between two; {verdict.reason}",
+        )
+        if verdict.outcome is Outcome.FAIL and isinstance(requirement, Trip) and requirement.quantity in _STANDING_STILL
+        else verdict
+        for requirement, verdict in zip(requirements, verdicts, strict=True)
+    )
 
 
 def guarded(wide: Sequence[Verdict], tight: Sequence[Verdict], doubt_s: float) -> tuple[Verdict, ...]:

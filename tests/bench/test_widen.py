@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from harness.bench.widen import Erring, guarded, widened
+from harness.bench.widen import Erring, guarded, steadied, widened
 from harness.requirements.model import Accuracy, Condition, CurvePoint, Invariant, Limit, Trip
 from harness.requirements.model import Sequence as Order
 from harness.verdict import Outcome, Verdict
@@ -103,3 +103,16 @@ def test_only_what_passes_both_ways_is_a_pass_and_a_fail_stays_one(wide: Outcome
     undecided = wide is Outcome.PASS and tight is not Outcome.PASS
     assert verdict.outcome is (Outcome.INCONCLUSIVE if undecided else wide)
     assert ("400 ms" in verdict.reason) == undecided
+
+
+@pytest.mark.parametrize(
+    "quantity", ["cell_frozen_a", "pack_voltage_frozen_a", "link_voltage_frozen_a", "current_frozen_v"]
+)
+def test_a_reading_that_stands_still_between_two_steps_of_an_instrument_is_no_failure(quantity: str) -> None:
+    frozen = TRIP.model_copy(update={"quantity": quantity})
+    verdicts = [Verdict("X-1", outcome, reason="told") for outcome in Outcome]
+    changed = steadied([frozen] * len(verdicts), verdicts)
+    assert {outcome: outcome for outcome in Outcome} | {Outcome.FAIL: Outcome.INCONCLUSIVE} == {
+        before.outcome: after.outcome for before, after in zip(verdicts, changed, strict=True)
+    }
+    assert tuple(verdicts) == steadied([TRIP] * len(verdicts), verdicts)
