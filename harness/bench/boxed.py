@@ -32,6 +32,7 @@ from harness.instruments.devices import Device, device_for
 from harness.instruments.model import InstrumentSettings
 from harness.rig.file import Rig
 
+STALL_NS = 20_000_000  # a tick that is over so late: this machine was busy, a real controller would not have been
 _LARGEST_TCP_PORT = 65_535
 
 
@@ -62,12 +63,14 @@ class Place:
 
 class ServedBox:
     """A rig's controller in real time with everything around it. A context manager; everything is closed at its end.
+    `stalls`: ticks that were over more than `STALL_NS` late.
 
     Raises UsageError for places that cannot be had together, BenchError when a port cannot be had.
     """
 
     def __init__(self, places: Places, rig: Rig, bench: Bench | None, clock: Clock) -> None:
         self._rig, self._bench, self._clock = rig, bench, clock
+        self.stalls = 0
         self._places = places
         self._interface = "remote" if places.folder is None else "slcan"
         with ExitStack() as stack:
@@ -115,7 +118,9 @@ class ServedBox:
 
     def step(self) -> None:
         """Wait for the next tick and play it; tell the state where it is looked at."""
+        due_ns = self.controller.next_ns
         self.controller.step()
+        self.stalls += self._clock.now_ns() - due_ns > STALL_NS
         self.switchboard.tick()
         if self._states:
             state = self.state()
@@ -127,6 +132,7 @@ class ServedBox:
         outputs = self.controller.outputs
         return {
             "off": self.box.is_off(),
+            "stalls": self.stalls,
             "bms": {
                 "state": self.tap.bms_state(),
                 "contactor_positive": outputs.contactor_positive,

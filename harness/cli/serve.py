@@ -62,12 +62,13 @@ def serve(
     """
     from harness.bench.boxed import Places, ServedBox  # noqa: PLC0415 - not needed for --help
     from harness.clock import WallClock  # noqa: PLC0415 - see above
+    from harness.instruments.priority import processor_first  # noqa: PLC0415 - see above
 
     _check_places(interface, channel, folder, tcp_port)
     loaded, bench = _load(rig)
     clock = WallClock()
     places = Places(interface, channel, folder, tcp_port, state_file, rest_bus=rest_bus, plant=plant)
-    with _ended_by_signal(), ServedBox(places, loaded, bench, clock) as box:
+    with _ended_by_signal(), processor_first(), ServedBox(places, loaded, bench, clock) as box:
         _announce(box, loaded, bench, as_json=as_json)
         with suppress(KeyboardInterrupt):  # the way a server is ended
             _loop(box, clock, for_s, show=not as_json and sys.stdout.isatty())
@@ -211,6 +212,8 @@ def _status(state: Mapping[str, Any]) -> Table:
     closed = [name.removeprefix("contactor_") for name, on in bms.items() if on is True]
     table = Table(box=None, pad_edge=False, show_header=False)
     table.add_row("BMS", f"{bms['state'] or 'silent'}, contactors closed: {', '.join(closed) or 'none'}")
+    if state["stalls"]:
+        table.add_row("late", f"{state['stalls']} ticks: this machine is busy, the controller was too")
     table.add_row("CAN", f"load {can['load']:.0%}, {can['sent']} frames sent, {can['received']} received")
     for name, instrument in state["instruments"].items():
         words = ["outputs off" if instrument["off"] else "on"]

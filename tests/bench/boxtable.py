@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,15 +111,17 @@ def spread(rows: Sequence[Row], name: str) -> str:
     return f"median {np.median(late):+.0f} ms, {min(late):+.0f} to {max(late):+.0f} ms, {len(late)} reactions"
 
 
-def write_table(path: Path, rows: Sequence[Row], n_scenarios: int, n_different: int, over: str) -> None:
+def write_table(path: Path, rows: Sequence[Row], n_scenarios: int, count: Mapping[str, int], over: str) -> None:
     """Put the table between its marks in the document."""
     text = path.read_text(encoding="utf-8")
     head, _, rest = text.partition(BEGIN)
     _, found, tail = rest.partition(END)
     assert found, f"{path} has no {BEGIN} ... {END}"
     summary = (
-        f"{n_scenarios} scenarios over {over}; {n_different} verdicts differ. Bench later than virtual by: flag "
-        f"{spread(rows, 'flag_ms')}; contactors {spread(rows, 'contactors_ms')}."
+        f"{n_scenarios} scenarios over {over}, {len(rows)} verdicts on trips: {count['contradictions']} pass in "
+        f"one world and fail in the other, {count['undecided']} (of all requirements) are decided only in one. The bench is "
+        f"later than virtual time by: flag {spread(rows, 'flag_ms')}; contactors {spread(rows, 'contactors_ms')}. "
+        "Rows without a flag (nothing was to happen, and nothing did) are left out."
     )
     path.write_text(f"{head}{BEGIN}\n{summary}\n\n{table(rows)}\n{END}{tail}", encoding="utf-8")
 
