@@ -2,7 +2,8 @@
 """The worker process: `python -m harness.rig.worker REQUEST`, started by `harness.rig.process` only.
 
 Reads jobs, one a line, from standard input and writes answers to what was standard output; anything firmware
-prints goes to standard error. Ends when its input ends, so that no worker outlives its parent.
+prints goes to standard error. Ends when its input ends, so that no worker outlives its parent; one that is busy when
+its parent dies is ended by an alarm, later than any parent waits: firmware may have made it spin for ever.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
     from harness.rig.session import Session
     from harness.search.coverage import FaultSpace
 
+START_ALARM_S = 330  # longer than a parent waits for a worker to start
+JOB_ALARM_S = 120  # and to answer
+
 
 def main() -> None:
     """Make the session, say ready, play until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
+    _alarm(START_ALARM_S)
     with _own_output() as output:
         try:
             _serve(from_line(sys.argv[1].encode()), output)
@@ -50,8 +55,17 @@ def _serve(request: dict[str, object], output: IO[bytes]) -> None:
         runner = LocalRunner(session)
         space_of = cache(partial(_fault_space, session))
         output.write(to_line({"ready": requirements}))
+        _alarm(0)
         for line in sys.stdin.buffer:
+            _alarm(JOB_ALARM_S)
             output.write(to_line({"answer": perform(from_line(line), runner, requirements, space_of)}))
+            _alarm(0)
+
+
+def _alarm(seconds: int) -> None:
+    """The system ends this process after so long, whatever it does, in C code, too; 0 = no longer."""
+    if sys.platform != "win32":
+        signal.alarm(seconds)
 
 
 def _fault_space(session: Session, reference: str) -> FaultSpace:

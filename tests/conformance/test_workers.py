@@ -7,6 +7,9 @@ The canaries: the reference firmware, made to misbehave when it is told of a cra
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,13 +18,14 @@ import pytest
 
 from harness.errors import FirmwareError, RigError, UsageError
 from harness.firmware.compiler import Family, find_compiler
-from harness.rig import load_rig
+from harness.rig import fleet, load_rig, worker, workers
 from harness.rig.compose import bounds_of
 from harness.rig.file import Rig
-from harness.rig.jobs import Batch
+from harness.rig.jobs import Batch, ScenarioJob
 from harness.rig.resources import rigs_folder
 from harness.rig.session import Session
 from harness.rig.tally import Tally
+from harness.rig.wire import to_line
 from harness.rig.workers import LocalRunner, Pool, with_sanitizer
 from harness.scenario import Scenario
 from harness.search.moves import space
@@ -200,6 +204,30 @@ def test_a_worker_that_ends_costs_its_scenario_only(copied: Path) -> None:
 def test_a_worker_that_does_not_answer_is_ended_at_the_limit(copied: Path) -> None:
     broken = assert_only_the_third_is_an_error(play(misbehaving(copied, SLEEP), MIXED, limit_s=5.0))
     assert "no answer within 5 s" in broken.error
+
+
+ALARMED = """\
+import harness.rig.worker as worker
+worker.JOB_ALARM_S = 1
+worker.main()
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="has no alarm")
+def test_a_busy_worker_ends_itself_when_nobody_is_left_to_end_it(copied: Path) -> None:
+    path = misbehaving(copied, SLEEP).path
+    request = to_line({"rig": str(path), "sanitize": False, "defect": 0, "firmware": ""}).decode()
+    command = [sys.executable, "-c", ALARMED, request]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(to_line(ScenarioJob(scenario(CRASH)).message()))
+        process.stdin.flush()
+        assert process.wait(timeout=60.0) == -signal.SIGALRM
+
+
+def test_no_worker_ends_itself_while_its_parent_still_waits() -> None:
+    assert worker.JOB_ALARM_S > max(fleet.LIMIT_S, workers.LIMIT_S)
+    assert worker.START_ALARM_S > max(fleet.START_LIMIT_S, workers.START_LIMIT_S)
 
 
 def test_what_firmware_prints_does_not_disturb_the_answers(copied: Path) -> None:
