@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from harness.cli.common import emit, leave
+from harness.errors import UsageError
 from harness.rig.records import frames_note, frames_record, run_record
 from harness.units import FLAG_PREFIXES
-from harness.verdict import Outcome, overall
+from harness.verdict import Outcome, Verdict, overall
 
 if TYPE_CHECKING:
     from harness.report.timeline import Entry
@@ -23,9 +25,26 @@ if TYPE_CHECKING:
 RUN_DIR = "RUN_DIR"
 
 
-def play(rig: Rig, scenario: Scenario, *, repeat: str, sanitize: bool, out: Path | None, as_json: bool) -> NoReturn:
-    """Play, judge, show, leave with the exit code of the outcome. `repeat` is the command that does it again."""
-    tell(rig, _run(rig, scenario, sanitize=sanitize), repeat=repeat, out=out, as_json=as_json)
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A figure to write: of the requirement named, or of the one that tells most about the scenario."""
+
+    path: Path
+    requirement: str = ""
+
+
+def play(
+    rig: Rig, scenario: Scenario, *, repeat: str, sanitize: bool, out: Path | None, as_json: bool, defect: int = 0,
+    picture: Picture | None = None,
+) -> NoReturn:  # fmt: skip
+    """Play, judge, show, leave with the exit code of the outcome. `repeat` is the command that does it again.
+
+    With `defect`, on the firmware with that seeded defect switched on.
+    """
+    run = _run(rig, scenario, sanitize=sanitize, defect=defect)
+    if picture is not None:
+        _draw(rig, run, picture)
+    tell(rig, run, repeat=repeat, out=out, as_json=as_json)
 
 
 def tell(
@@ -70,16 +89,42 @@ class _Result:
     time: str
 
 
-def _run(rig: Rig, scenario: Scenario, *, sanitize: bool) -> Run:
+def _run(rig: Rig, scenario: Scenario, *, sanitize: bool, defect: int) -> Run:
     from harness.rig.session import Session  # noqa: PLC0415 - numpy is not needed for --help
 
-    with Session(rig) as session:
+    with Session(rig, defect=defect) as session:
         run = session.run(scenario)
         if sanitize:
             from harness.rig.workers import with_sanitizer  # noqa: PLC0415 - worker processes, only when asked for
 
             run = with_sanitizer(rig, run)
     return run
+
+
+def _draw(rig: Rig, run: Run, picture: Picture) -> None:
+    """Write the figure of one verdict as SVG. Raises UsageError for a requirement that the rig does not have."""
+    from harness.report.figure import figure_of  # noqa: PLC0415 - only with a figure
+    from harness.report.svg import svg  # noqa: PLC0415 - see above
+
+    by_id = {requirement.id: requirement for requirement in rig.requirements}
+    if picture.requirement and picture.requirement not in by_id:
+        raise UsageError(
+            f"no requirement '{picture.requirement}' in rig '{rig.name}'; "
+            f"'bms-harness requirements {rig.name}' lists them"
+        )
+    if run.error:
+        raise UsageError(f"the run broke off, there is nothing to draw: {run.error}")
+    verdicts = {verdict.requirement: verdict for verdict in run.verdicts}
+    chosen = verdicts[picture.requirement] if picture.requirement else _telling(run)
+    figure = figure_of(by_id[chosen.requirement], chosen, run.observation, f"{chosen.outcome.value}: {chosen.reason}")
+    picture.path.write_text(svg(figure), encoding="utf-8")
+
+
+def _telling(run: Run) -> Verdict:
+    """What a figure explains best: the first failure, else the first reaction that was demanded, else any verdict."""
+    failed = (verdict for verdict in run.verdicts if verdict.outcome is Outcome.FAIL)
+    demanded = (verdict for verdict in run.verdicts if verdict.exercised.must and "ms" in verdict.margin)
+    return next(chain(failed, demanded, run.verdicts))
 
 
 def entries_of(rig: Rig, run: Run) -> Sequence[Entry]:

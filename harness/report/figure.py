@@ -24,7 +24,7 @@ from harness.requirements.model import (
     Trip,
 )
 from harness.units import unit_of
-from harness.verdict import Verdict
+from harness.verdict import Outcome, Verdict
 
 MAX_POINTS = 4000
 _DIGITS = 7
@@ -75,7 +75,7 @@ class Figure:
 
 def figure_of(requirement: Requirement, verdict: Verdict, evidence: Evidence, caption: str) -> Figure:
     """The plot that explains one verdict."""
-    curves, lines, bands = _parts(requirement, evidence)
+    curves, lines, bands = _parts(requirement, verdict, evidence)
     return Figure(
         requirement=requirement.id,
         title=requirement.title,
@@ -103,10 +103,11 @@ def _main_quantity(requirement: Requirement) -> str:
 
 
 def _parts(
-    requirement: Requirement, evidence: Evidence
+    requirement: Requirement, verdict: Verdict, evidence: Evidence
 ) -> tuple[tuple[Curve, ...], tuple[Line, ...], tuple[Band, ...]]:
     if isinstance(requirement, Trip):
-        return _trip_parts(requirement, evidence)
+        failed_s = verdict.at_s if verdict.outcome is Outcome.FAIL else None
+        return _trip_parts(requirement, evidence, failed_s)
     if isinstance(requirement, Limit):
         return _limit_curves(requirement, evidence), (), ()
     if isinstance(requirement, Accuracy):
@@ -125,7 +126,9 @@ def _parts(
     return _condition_parts(requirement.requires, evidence)
 
 
-def _trip_parts(requirement: Trip, evidence: Evidence) -> tuple[tuple[Curve, ...], tuple[Line, ...], tuple[Band, ...]]:
+def _trip_parts(
+    requirement: Trip, evidence: Evidence, failed_s: float | None
+) -> tuple[tuple[Curve, ...], tuple[Line, ...], tuple[Band, ...]]:
     limit = requirement.above if requirement.above is not None else requirement.below
     assert limit is not None
     series = evidence.given(requirement.quantity)
@@ -140,7 +143,7 @@ def _trip_parts(requirement: Trip, evidence: Evidence) -> tuple[tuple[Curve, ...
     else:
         bound = limit - requirement.accuracy
         past = lambda value: value < bound  # noqa: E731 - see above
-    start_s = _longest_run(series, past, evidence.duration_s) if series else None
+    start_s = _run_shown(series, past, evidence.duration_s, failed_s) if series else None
     bands = () if start_s is None else _trip_bands(requirement, start_s)
     return _curves(("given to the controller", series)), tuple(lines), bands
 
@@ -158,17 +161,20 @@ def _trip_bands(requirement: Trip, start_s: float) -> tuple[Band, ...]:
     return tuple(bands)
 
 
-def _longest_run(
-    series: Series, past: Callable[[NDArray[np.float64]], NDArray[np.bool_]], end_s: float
+def _run_shown(
+    series: Series, past: Callable[[NDArray[np.float64]], NDArray[np.bool_]], end_s: float, failed_s: float | None
 ) -> float | None:
-    """Start of the longest stretch in which the series is past its limit; None when it never is."""
+    """Start of a stretch in which the series is past its limit: the last before the failure if there was one, else the
+    longest; None when it never is.
+    """
     mask = past(np.asarray(series.value, dtype=np.float64))
     if not mask.any():
         return None
     edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
     times = np.append(series.t_s, end_s)
     starts, ends = times[edges[::2]], times[np.minimum(edges[1::2], len(times) - 1)]
-    return float(starts[np.argmax(ends - starts)])
+    before = starts[starts <= failed_s] if failed_s is not None else starts[:0]
+    return float(before[-1] if len(before) else starts[np.argmax(ends - starts)])
 
 
 def _limit_curves(requirement: Limit, evidence: Evidence) -> tuple[Curve, ...]:
