@@ -187,7 +187,9 @@ def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None
 @click.command()
 @click.argument(
     "kind",
-    type=click.Choice(["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty", "faults", "defects"]),
+    type=click.Choice(
+        ["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty", "faults", "defects", "mutants"]
+    ),
 )
 def schema(kind: str) -> None:
     """Print the JSON Schema of a file KIND, for editors (e.g. '#:schema' lines of TOML tools)."""

@@ -13,6 +13,7 @@ from harness.rig.cellfile import CellFile
 from harness.rig.cycle import Cycle
 from harness.rig.defectfile import DefectFile
 from harness.rig.duty import Duty
+from harness.rig.mutantfile import MutantFile
 from harness.rig.sections import RigFile
 from harness.scenario import scenario_schema
 
@@ -25,6 +26,7 @@ _SCHEMAS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
     "cycle": Cycle.model_json_schema,
     "duty": Duty.model_json_schema,
     "defects": DefectFile.model_json_schema,
+    "mutants": MutantFile.model_json_schema,
     "faults": catalogue_schema,
 }
 

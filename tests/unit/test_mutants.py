@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from harness.errors import UsageError
+from harness.errors import FirmwareError, UsageError
 from harness.firmware.builder import build_firmware, port_folder
 from harness.firmware.mutants import Mutant, Rules, Site, find_mutants
 from harness.firmware.schemata import build_schemata, instrumented
+from harness.report.mutantpage import summary_line
 from harness.rig.jobs import perform
 from harness.rig.mutantfile import AllowedSurvivor, MutantFile, SurvivorKind
 from harness.rig.mutants import Fate, MutantBudget, Trial, attempt, select
@@ -309,6 +310,20 @@ def test_a_mutant_that_never_reaches_one_start_state_can_be_killed_from_another(
 
     trial = drive(attempt(MUTANT, scenarios(*drives(9), "standby"), 10), firmware)
     assert (Fate.KILLED, 2, 3) == (trial.fate, trial.errors, trial.played)
+
+
+def test_firmware_that_does_not_even_boot_is_an_error() -> None:
+    task = attempt(MUTANT, scenarios("drive"), 1)
+    next(task)
+    with pytest.raises(StopIteration) as end:
+        task.throw(FirmwareError("refused its configuration"))
+    assert (Fate.ERROR, "refused its configuration") == (end.value.value.fate, end.value.value.error)
+
+
+def test_an_error_counts_against_the_score() -> None:
+    record = {"score": 0.5, "played": 2, "counts": {fate.value: 0 for fate in Fate} | {"killed": 1, "error": 1}}
+    told = "score 50.0 % of 2 mutants: 1 killed, 0 survived, 0 never different, 0 not covered, 1 error"
+    assert told == summary_line(record)
 
 
 # --------------------------------------------------------------------------------------------- sample and reasons
