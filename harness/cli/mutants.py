@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("rig")
-@click.option("--sample", type=click.IntRange(1), metavar="N", default=300, show_default=True,
+@click.option("--mutants", "--sample", "sample", type=click.IntRange(1), metavar="N", default=300, show_default=True,
               help="N of the mutants, drawn with the seed.")  # fmt: skip
 @click.option("--all", "everything", is_flag=True, help="Every mutant instead of a sample (slow).")
 @click.option("--file", "files", multiple=True, metavar="NAME", help="Only mutants of this source; may be repeated.")
@@ -74,11 +74,19 @@ def _show_progress(line: ProgressLine, progress: MutantProgress) -> None:
 def _command(rig: str, budget: MutantBudget, markdown: Path | None) -> str:
     """What repeats the campaign with the same result."""
     words = ["bms-harness", "mutants", rig, "--seed", str(budget.seed), "--sequences", str(budget.sequences)]
-    words += ["--all"] if budget.sample is None else ["--sample", str(budget.sample)]
+    words += ["--all"] if budget.sample is None else ["--mutants", str(budget.sample)]
     for name in budget.files:
         words += ["--file", name]
-    words += ["--markdown", markdown.as_posix()] if markdown is not None else []
+    words += ["--markdown", _from_here(markdown)] if markdown is not None else []
     return shell_quote(*words)
+
+
+def _from_here(path: Path) -> str:
+    """A path that tells nothing of this machine: the page is for others, too."""
+    if not path.is_absolute():
+        return path.as_posix()
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
 
 
 def _write(path: Path, text: str) -> None:
@@ -86,6 +94,7 @@ def _write(path: Path, text: str) -> None:
 
     partial = path.with_name(path.name + ".partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
     except OSError as error:
@@ -105,6 +114,8 @@ def _show(record: Mapping[str, Any], markdown: Path | None) -> None:
         told = f"{reason['kind']}: {reason['text']}" if reason else "no reason given"
         text = f"{trial['fate']:<11} {trial['place']} {trial['function']}: {trial['change']} [{told}]"
         console.print(text, markup=False, highlight=False, soft_wrap=True)
+    for lost in record["unused_reasons"]:
+        console.print(f"a reason fits no mutant any more: {lost}", markup=False, highlight=False, soft_wrap=True)
     console.print(terminal.outcome_text(Outcome(record["outcome"])), end=": ")
     console.print(f"{mutantpage.summary_line(record)}, {record['duration_s']:.0f} s", highlight=False, soft_wrap=True)
     if markdown is not None:

@@ -222,7 +222,10 @@ def test_a_busy_worker_ends_itself_when_nobody_is_left_to_end_it(copied: Path) -
         assert process.stdin is not None
         process.stdin.write(to_line(ScenarioJob(scenario(CRASH)).message()))
         process.stdin.flush()
-        assert process.wait(timeout=60.0) == -signal.SIGALRM
+        try:
+            assert process.wait(timeout=60.0) == -signal.SIGALRM
+        finally:
+            process.kill()
 
 
 def test_no_worker_ends_itself_while_its_parent_still_waits() -> None:
