@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -30,12 +31,16 @@ if TYPE_CHECKING:
     "--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of sample and sequences."
 )
 @click.option("--jobs", type=click.IntRange(1, 256), help="Worker processes; one a processor without.")
+@click.option("--from", "kept", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE",
+              help="Play nothing: the record of an earlier campaign with the reasons as they are now.")  # fmt: skip
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), default=Path("runs"), show_default=True,
+              help="Folder of the runs, where the record is kept.")  # fmt: skip
 @click.option("--markdown", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="Also write the result there, e.g. docs/mutants.md.")  # fmt: skip
 @json_option
 def mutants(
     rig: str, *, sample: int, everything: bool, files: tuple[str, ...], sequences: int, seed: int, jobs: int | None,
-    markdown: Path | None, as_json: bool,
+    kept: Path | None, out: Path, markdown: Path | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Measure the suite of RIG on its firmware: mutants of single statements, operators and constants.
 
@@ -47,14 +52,22 @@ def mutants(
     from harness.report import mutantpage  # noqa: PLC0415 - see above
     from harness.report.terminal import make_console  # noqa: PLC0415 - see above
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
+    from harness.rig.mutantrecord import load_record, mutation_of, mutation_record, record_file  # noqa: PLC0415 - see above
     from harness.rig.mutants import MutantBudget, run_mutants  # noqa: PLC0415 - see above
 
-    budget = MutantBudget(sample=None if everything else sample, files=files, sequences=sequences, seed=seed)
-    with ended_by_signal(), ProgressLine(make_console(stderr=True)) as line:
-        mutation = run_mutants(
-            load_rig(find_rig(rig)), budget=budget, jobs=jobs, progress=lambda progress: _show_progress(line, progress)
-        )
-    record = mutantpage.mutation_record(mutation, date=utc_timestamp(), command=_command(rig, budget, markdown))
+    loaded = load_rig(find_rig(rig))
+    if kept is not None:
+        before = load_record(kept)
+        mutation = mutation_of(before, loaded)
+        record = mutation_record(mutation, date=before["date"], command=before["command"])
+    else:
+        budget = MutantBudget(sample=None if everything else sample, files=files, sequences=sequences, seed=seed)
+        with ended_by_signal(), ProgressLine(make_console(stderr=True)) as line:
+            mutation = run_mutants(
+                loaded, budget=budget, jobs=jobs, progress=lambda progress: _show_progress(line, progress)
+            )
+        record = mutation_record(mutation, date=utc_timestamp(), command=_command(rig, budget, markdown))
+        _write(record_file(out, loaded.name), json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     if markdown is not None:
         _write(markdown, mutantpage.markdown(record))
     if as_json:
@@ -94,6 +107,7 @@ def _write(path: Path, text: str) -> None:
 
     partial = path.with_name(path.name + ".partial")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)

@@ -1,15 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The result of a mutant campaign as a document for scripts, as text, and as the page `docs/mutants.md`."""
+"""The result of a mutant campaign for people: a line, and the page `docs/mutants.md`, from the JSON document."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.rig.mutants import SURVIVORS, Fate
-
-if TYPE_CHECKING:
-    from harness.rig.mutants import Mutation, Trial
 
 _FATES = {
     Fate.KILLED: "killed",
@@ -28,51 +25,6 @@ A mutant is one small change of one place in the C code, made with a parser (tre
 into one library. It is *killed* when a requirement fails. A crash, a hang or a start state that is not reached is an
 *error*, never a kill, and counts against the score. *Never different*: executed, but no scenario gave the place another
 value. Only what a reason calls equivalent is taken out of the score."""
-
-
-def mutation_record(mutation: Mutation, *, date: str, command: str) -> dict[str, Any]:
-    """The JSON document of the command; `score` is None when nothing was played."""
-    counts = {fate.value: sum(trial.fate is fate for trial in mutation.trials) for fate in Fate}
-    return {
-        "outcome": mutation.outcome.value,
-        "rig": mutation.rig.name,
-        "date": date,
-        "command": command,
-        "seed": mutation.budget.seed,
-        "library_sha256": mutation.library_sha256,
-        "scenarios": mutation.scenarios,
-        "duration_s": mutation.duration_s,
-        "interrupted": mutation.interrupted,
-        "baseline": [
-            {"title": seen.scenario.title, "failed": list(seen.failed), "error": seen.error}
-            for seen in mutation.baseline
-        ],
-        "mutants": mutation.total,
-        "played": len(mutation.trials),
-        "counts": counts,
-        "equivalent": mutation.equivalent,
-        "score": mutation.score,
-        "unused_reasons": list(mutation.unused),
-        "trials": [_trial(mutation, trial) for trial in mutation.trials],
-    }
-
-
-def _trial(mutation: Mutation, trial: Trial) -> dict[str, Any]:
-    reason = mutation.allowed(trial)
-    mutant = trial.mutant
-    return {
-        "place": f"{mutant.file}:{mutant.line}:{mutant.column}",
-        "file": mutant.file,
-        "function": mutant.function,
-        "operator": mutant.operator,
-        "change": f"{mutant.original} -> {mutant.mutated or '(left out)'}",
-        "fate": trial.fate.value,
-        "killed_by": trial.killed_by,
-        "scenario": trial.scenario,
-        "played": trial.played,
-        "error": trial.error,
-        "reason": None if reason is None else {"kind": reason.kind.value, "text": reason.reason},
-    }
 
 
 def summary_line(record: Mapping[str, Any]) -> str:
@@ -107,6 +59,10 @@ def markdown(record: Mapping[str, Any]) -> str:
         "",
         *_counted(record["trials"], lambda trial: trial["file"]),
         "",
+        "## Why survivors survive",
+        "",
+        *_reason_lines(survivors_of(record)),
+        "",
         "## Survivors",
         "",
         *_survivor_lines(survivors_of(record)),
@@ -127,6 +83,21 @@ def _counted(trials: Sequence[Mapping[str, Any]], key: Callable[[Mapping[str, An
         share = 100.0 * counts[0] / len(own)
         lines.append(f"| {name} | {' | '.join(str(count) for count in counts)} | {share:.0f} % |")
     return lines
+
+
+_KINDS = {
+    "equivalent": "does the same in every case; taken out of the score",
+    "tolerance": "differs by less than the requirements allow",
+    "unrequired": "differs in what no requirement is about, such as diagnostics",
+    "gap": "a requirement or a stimulus is missing",
+    "": "no reason yet",
+}
+
+
+def _reason_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:
+    given = [trial["reason"]["kind"] if trial["reason"] else "" for trial in trials]
+    rows = [f"| {kind or '-'} | {given.count(kind)} | {words} |" for kind, words in _KINDS.items() if kind in given]
+    return ["| kind | survivors | meaning |", "|---|---:|---|", *rows] if rows else ["There are none."]
 
 
 def _survivor_lines(trials: Sequence[Mapping[str, Any]]) -> list[str]:

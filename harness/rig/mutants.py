@@ -9,7 +9,7 @@ all others the firmware is step by step the original.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from itertools import chain, zip_longest
 from typing import Any
@@ -233,7 +233,7 @@ class _Campaign:
         self._report("mutants", len(self._trials), len(chosen))
         with Fleet[Trial](jobs=self._jobs) as fleet:
             for finished in fleet.run(tasks):
-                trial = finished.result
+                trial = replace(finished.result, seconds=finished.seconds)
                 self._trials[trial.mutant.id] = trial
                 self._report("mutants", len(self._trials), len(chosen), trial)
 

@@ -3,18 +3,22 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from harness.errors import UsageError
+from harness.firmware.cache import hash_file
 from harness.firmware.mutants import Mutant
 from harness.firmware.schemata import Schemata
 from harness.rig import find_rig, load_rig
 from harness.rig.file import Rig
 from harness.rig.fleet import Fleet
 from harness.rig.mutantfile import MutantFile, load_mutant_file
-from harness.rig.mutants import Fate, Trial, attempt, build_mutants
+from harness.rig.mutantrecord import mutation_of, mutation_record
+from harness.rig.mutants import Fate, MutantBudget, Mutation, Trial, attempt, build_mutants
 from harness.rig.process import WorkerOptions
 from harness.rig.session import Session
 from harness.scenario import Scenario, begin
@@ -132,6 +136,21 @@ def test_a_suite_that_judges_nothing_kills_nothing(
         assert {Outcome.NOT_EXERCISED} == {verdict.outcome for verdict in session.run(scenario).verdicts}
     trials = tried(blind, built, [killing(built)], [scenario])
     assert [Fate.SURVIVED] == [trial.fate for trial in trials]
+
+
+def test_reasons_given_later_need_no_second_campaign(rig: Rig, built: Schemata, file: MutantFile) -> None:
+    trials = (
+        Trial(killing(built), Fate.KILLED, 9, 4, "PRT-OV-3", "over-voltage"),
+        Trial(built.mutants[0], Fate.SAME, 9),
+    )
+    played = Mutation(
+        rig, trials, file, len(built.mutants), (), file.unused(built.mutants), (), 9, MutantBudget(),
+        hash_file(built.library), 1.0, interrupted=False,
+    )  # fmt: skip
+    record = mutation_record(played, date="2026-11-24T10:00:00+00:00", command="bms-harness mutants ebus-lfp")
+    assert played == mutation_of(json.loads(json.dumps(record)), rig)
+    with pytest.raises(UsageError, match="play the mutants again"):
+        mutation_of(record | {"library_sha256": "another"}, rig)
 
 
 def blinded(rig: Rig, folder: Path) -> Rig:
