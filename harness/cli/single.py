@@ -117,7 +117,10 @@ def _draw(rig: Rig, run: Run, picture: Picture) -> None:
     verdicts = {verdict.requirement: verdict for verdict in run.verdicts}
     chosen = verdicts[picture.requirement] if picture.requirement else _telling(run)
     figure = figure_of(by_id[chosen.requirement], chosen, run.observation, f"{chosen.outcome.value}: {chosen.reason}")
-    picture.path.write_text(svg(figure), encoding="utf-8")
+    try:
+        picture.path.write_text(svg(figure), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--figure: cannot write {picture.path}: {error.strerror}; name a file in a folder") from error
 
 
 def _telling(run: Run) -> Verdict:

@@ -71,6 +71,7 @@ class Figure:
     bands: tuple[Band, ...]
     lanes: tuple[Curve, ...]
     mark_s: float | None
+    quantity: str = ""
 
 
 def figure_of(requirement: Requirement, verdict: Verdict, evidence: Evidence, caption: str) -> Figure:
@@ -87,6 +88,7 @@ def figure_of(requirement: Requirement, verdict: Verdict, evidence: Evidence, ca
         bands=bands,
         lanes=_lanes(requirement, evidence),
         mark_s=verdict.at_s,
+        quantity=_main_quantity(requirement),
     )
 
 
@@ -254,6 +256,7 @@ def figure_json(figure: Figure) -> dict[str, Any]:
         "requirement": figure.requirement,
         "title": figure.title,
         "caption": figure.caption,
+        "quantity": figure.quantity,
         "unit": figure.unit,
         "duration_s": figure.duration_s,
         "mark_s": figure.mark_s,

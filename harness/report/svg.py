@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from html import escape
 from math import ceil, floor, log10
+from textwrap import shorten
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _WIDTH, _LEFT, _RIGHT, _TOP = 900, 200, 20, 84
 _HEIGHT, _LANE, _LANE_GAP, _BOTTOM = 260, 16, 8, 64
 _MARKER_WIDTH = 130
 _TICKS = 6
-_CAPTION_CHARACTERS = 130
+_CAPTION_CHARACTERS = 160
 HALF = 0.5  # between the two values of a lane
 
 
@@ -98,7 +99,7 @@ class _Canvas:
         """Requirement, what the verdict says, and the key of the shaded stretches."""
         figure = self._figure
         yield _text(12, 20, f"{figure.requirement}: {figure.title}", size=15, weight="bold")
-        yield _text(12, 38, figure.caption[:_CAPTION_CHARACTERS], colour="#57606a")
+        yield _text(12, 38, shorten(figure.caption, _CAPTION_CHARACTERS, placeholder=" ..."), colour="#57606a", size=11)
         x = float(_LEFT)
         for band in figure.bands:
             yield f'<rect x="{x}" y="48" width="12" height="12" fill="{_BANDS[band.role]}" fill-opacity="0.25"/>'
@@ -127,7 +128,7 @@ class _Canvas:
             yield _line(self._x(t_s), self._axis_y, self._x(t_s), self._axis_y + 4, "#57606a")
             yield _text(self._x(t_s), self._axis_y + 18, f"{t_s:g}", anchor="middle")
         yield _text((_LEFT + right) / 2, self._axis_y + 36, "time of the scenario [s]", anchor="middle")
-        yield _text(_LEFT - 8, _TOP - 8, f"[{figure.unit or '1'}]", anchor="end")
+        yield _text(_LEFT - 8, _TOP - 8, f"{figure.quantity} [{figure.unit or '1'}]".lstrip(), anchor="end")
         for place, curve in enumerate(figure.curves):
             colour = _COLOURS[place % len(_COLOURS)]
             yield _text(12, _TOP + 14 + 16 * place, curve.label, colour=colour)

@@ -62,11 +62,19 @@ def test_every_command_prints_what_the_tour_says(toured: dict[str, str]) -> None
 def test_the_picture_in_the_tour_is_the_one_its_command_draws(toured: dict[str, str]) -> None:
     drawn = SVG_TEXT.findall(Path("tour.svg").read_text(encoding="utf-8"))
     assert SVG_TEXT.findall((DOCS / "tour.svg").read_text(encoding="utf-8")) == drawn
-    assert {"[V]", "time of the scenario [s]", "limit 3.75 V"} <= set(drawn)
+    assert {"cell_voltage_max_v [V]", "time of the scenario [s]", "limit 3.75 V"} <= set(drawn)
     assert ["seen", "flag", "contactors"] == [
         text.split()[0] for text in drawn if re.fullmatch(r"\w+ \d\.\d\d s", text)
     ]
     assert toured
+
+
+def test_a_picture_that_cannot_be_written_is_said_to_be_so(toured: dict[str, str]) -> None:
+    assert toured
+    (scenario,) = Path("found").glob("*.toml")
+    result = CliRunner().invoke(cli, ["replay", str(scenario), "--figure", "nowhere/tour.svg"])
+    assert result.exit_code == 2, result.output
+    assert "--figure: cannot write nowhere/tour.svg: No such file or directory" in result.stderr
 
 
 def test_a_line_that_is_not_printed_is_found() -> None:

@@ -37,6 +37,7 @@ FIGURE = Figure(
         curve("contactor_negative commanded", (0.0, 1.0), (3.0, 0.0)),
     ),
     mark_s=None,
+    quantity="cell_voltage_max_v",
 )
 
 
@@ -51,8 +52,20 @@ def texts(figure: Figure) -> list[str]:
 def test_the_picture_names_requirement_units_limit_and_what_is_drawn() -> None:
     shown = texts(FIGURE)
     assert "PRT-OV-3: Cell over-voltage opens the contactors <at once>" in shown
-    assert {"[V]", "time of the scenario [s]", "limit 3.75 V", "PASS: in time & order", "flag due"} <= set(shown)
+    assert {
+        "cell_voltage_max_v [V]",
+        "time of the scenario [s]",
+        "limit 3.75 V",
+        "PASS: in time & order",
+        "flag due",
+    } <= set(shown)
     assert {"given to the controller", "fault.cell_overvoltage", "contactor_negative commanded"} <= set(shown)
+
+
+def test_a_reason_that_is_too_long_says_that_it_goes_on() -> None:
+    shown = next(text for text in texts(replace(FIGURE, caption="too early " * 30)) if text.startswith("too early"))
+    assert shown.endswith(" ...")
+    assert len(shown) <= 160
 
 
 def test_it_marks_when_the_cause_was_seen_when_the_flag_came_and_when_the_contactors_opened() -> None:
