@@ -118,9 +118,10 @@ def write_table(path: Path, rows: Sequence[Row], n_scenarios: int, count: Mappin
     _, found, tail = rest.partition(END)
     assert found, f"{path} has no {BEGIN} ... {END}"
     summary = (
-        f"{n_scenarios} scenarios over {over}, {len(rows)} verdicts on trips: {count['contradictions']} pass in "
-        f"one world and fail in the other, {count['undecided']} (of all requirements) are decided only in one. The "
-        f"bench is later than virtual time by: flag {spread(rows, 'flag_ms')}; contactors {spread(rows, 'contactors_ms')}. "
+        f"{n_scenarios} scenarios over {over}, {len(rows)} verdicts on trips: {count['contradictions']} pass in one "
+        f"world and fail in the other, {count['undecided']} (of all requirements) are decided only in one. "
+        f"The bench is later than virtual time by: flag {spread(rows, 'flag_ms')}; "
+        f"contactors {spread(rows, 'contactors_ms')}. "
         "Rows without a flag (nothing was to happen, and nothing did) are left out."
     )
     path.write_text(f"{head}{BEGIN}\n{summary}\n\n{table(rows)}\n{END}{tail}", encoding="utf-8")
