@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from harness.kernel.outside import OutFrame
 from harness.kernel.simulation import TraceBuffers
 
 _CLASSIC_BYTES = 8
+_AT_ONCE = 5000  # records: some 20 ms
 _UNKNOWN_NODE = 255  # of a frame in a trace
 _Key = tuple[int, int, bytes]
 Record = tuple[int, OutFrame | PortFrame, int]  # time of the simulation, the frame, its node
@@ -92,25 +93,20 @@ class BusSide:
         log, self._log = self._log, []
         return sorted(log, key=lambda frame: frame.t_ns)
 
-    def take_records(self, buffers: TraceBuffers, not_before_ns: int) -> None:
+    def take_records(self, buffers: TraceBuffers, not_before_ns: int, beat: Callable[[], None]) -> None:
         """Write everything since the last call into the buffers, behind what is there, in the order of its time.
 
-        What the adapter says is older than the beginning of the run counts from there.
+        What the adapter says is older than the beginning of the run counts from there. `beat` is called now and then:
+        a flooded bus brings more frames than can be written within a heartbeat.
         """
         records, self._records = sorted(self._records, key=lambda record: record[0]), []
         self._unechoed.clear()
         first, room = buffers.n_frames, buffers.max_frames - buffers.n_frames
         if len(records) > room:
             raise BenchError(f"the adapter delivered {len(records)} frames where the bus carries at most {room}")
-        arrays, width = buffers.arrays, buffers.frame_width
-        for place, (t_ns, frame, node) in enumerate(records, first):
-            arrays["frame_ns"][place] = max(t_ns, not_before_ns)
-            arrays["frame_id"][place] = frame.id
-            arrays["frame_flags"][place] = frame.flags
-            arrays["frame_bus"][place] = frame.bus
-            arrays["frame_node"][place] = node
-            arrays["frame_length"][place] = len(frame.data)
-            arrays["frame_data"][place] = np.frombuffer(frame.data[:width].ljust(width, b"\0"), np.uint8)
+        for begin in range(0, len(records), _AT_ONCE):
+            _write(buffers, first + begin, records[begin : begin + _AT_ONCE], not_before_ns)
+            beat()
         buffers.n_frames = first + len(records)
 
     def forget(self) -> None:
@@ -119,3 +115,17 @@ class BusSide:
         self._port.receive()
         self._records.clear()
         self._unechoed.clear()
+
+
+def _write(buffers: TraceBuffers, first: int, records: Sequence[Record], not_before_ns: int) -> None:
+    arrays, width = buffers.arrays, buffers.frame_width
+    here = slice(first, first + len(records))
+    frames = [frame for _, frame, _ in records]
+    arrays["frame_ns"][here] = [max(t_ns, not_before_ns) for t_ns, _, _ in records]
+    arrays["frame_id"][here] = [frame.id for frame in frames]
+    arrays["frame_flags"][here] = [frame.flags for frame in frames]
+    arrays["frame_bus"][here] = [frame.bus for frame in frames]
+    arrays["frame_node"][here] = [node for _, _, node in records]
+    arrays["frame_length"][here] = [len(frame.data) for frame in frames]
+    data = b"".join(frame.data[:width].ljust(width, b"\0") for frame in frames)
+    arrays["frame_data"][here] = np.frombuffer(data, np.uint8).reshape(len(frames), width)

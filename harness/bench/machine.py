@@ -237,12 +237,12 @@ class BenchSimulation:
                     break
             else:
                 status = RunStatus(Status.OK)
-            self._bus.take_records(buffers, start_ns)
+            self._bus.take_records(buffers, start_ns, self._beat_once)
         except BenchError as error:
             self.failure = self._broken(error)
             if not self.keep_errors:
                 raise self.failure from error
-            self._bus.take_records(buffers, start_ns)
+            self._bus.take_records(buffers, start_ns, self._beat_once)
             return RunStatus(Status.FIRMWARE_ERROR, f"bench: {self.failure}")
         except BaseException:
             self._rack.safe()

@@ -12,8 +12,9 @@ end, an exception, Ctrl-C, a lost adapter.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, Self
 
@@ -115,7 +116,7 @@ class BenchSession:
         self._status = PortStatus(NodeState.ERROR_ACTIVE)
         self._start_guardian, self._live_check, self._on_failure = guardian, live_check, on_failure
         self._guardian: Watch | None = None
-        self._was_put_off = False
+        self._was_put_off = self._is_safe = False
         self._overrun_s = bench.file.timing.overrun_ms / 1000.0
         self._pacer = Pacer(clock, overrun_ns=round(self._overrun_s * NS_PER_S))
         self._bounds = bounds_of(rig)
@@ -132,7 +133,9 @@ class BenchSession:
         )
         self._header = trace_header(rig, self._machine)
         self._header |= {"bench": bench.name, "accuracy": dict(rack.accuracy), "overrun_s": self._overrun_s}
-        self._recorder = Recorder(self._machine, rig, self._header, measured=self._measured, unseen=UNSEEN)
+        self._recorder = Recorder(
+            self._machine, rig, self._header, measured=self._measured, unseen=UNSEEN, ended=self._ended
+        )
         self._starts = StartStates(self._machine, self._planner, self._recorder, rig, remembers=True)
         self._requirements = bench_requirements(rig, rack.accuracy)
 
@@ -157,6 +160,7 @@ class BenchSession:
 
     def close(self) -> None:
         """The safe state, then the guardian may go. Raises BenchError when the safe state is not reached."""
+        self._is_safe = False  # proven again: much may have happened since the last run
         try:
             self._make_safe()
         finally:
@@ -187,7 +191,8 @@ class BenchSession:
             self._status = self._port.status()
             simulation.reading_age_s = 0.0
             simulation.keep_errors = True
-            trace = self._recorder.play(scenario, plan, reached.t_ns, keep=keep)
+            with _uncollected():
+                trace = self._recorder.play(scenario, plan, reached.t_ns, keep=keep)
             if simulation.failure is not None:
                 self._fail(simulation.failure)
             self._make_safe()
@@ -251,7 +256,16 @@ class BenchSession:
             "reading_age_s": self._machine.simulation.reading_age_s,
         }
 
+    def _ended(self) -> None:
+        """A scenario is over: making its trace takes time in which nobody beats."""
+        failure = self._machine.simulation.failure
+        if failure is not None:
+            self._fail(failure)
+        with suppress(BenchError):  # it is the failure now; `run` comes here again, and tells
+            self._make_safe()
+
     def _beat(self) -> None:
+        self._is_safe = False
         if self._guardian is not None:
             self._guardian.beat()
 
@@ -261,6 +275,8 @@ class BenchSession:
         After a failure the guardian comes first: it writes to all instruments at once, while here each that is silent
         would keep the next waiting.
         """
+        if self._is_safe:
+            return
         if self.failure is not None:
             with suppress(BenchError):  # the rack is tried all the same
                 self._put_off()
@@ -270,6 +286,7 @@ class BenchSession:
             self._fail(error)
             self._put_off()
             raise
+        self._is_safe = True
         if self._guardian is not None:
             self._guardian.rest()
 
@@ -294,6 +311,18 @@ class BenchSession:
         guardian, self._guardian = self._guardian, None
         if guardian is not None:
             guardian.release()
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the garbage collector: it looks through all frames of a run again and again, 100 ms at a time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class _BenchLive(Running):

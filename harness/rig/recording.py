@@ -98,13 +98,18 @@ class Recorder:
         *,
         measured: Callable[[], Mapping[str, Any]] = dict,
         unseen: Collection[tuple[Side, str]] = (),
+        ended: Callable[[], None] = lambda: None,
     ) -> None:
-        """`measured` adds to the header what is known only after a run; `unseen` are columns that nobody could see."""
+        """`measured` adds to the header what is known only after a run; `unseen` are columns that nobody could see.
+
+        `ended` is called when a scenario is over, before its trace is made: on a bench nothing waits for that.
+        """
         self._machine = machine
         self._rig = rig
         self._header = dict(header)
         self._measured = measured
         self._unseen = frozenset(unseen)
+        self._ended = ended
         # Cell by cell only if a requirement names one: a campaign would spend more time on memory than on cells.
         self._cells_judged = any("cell_voltage_v[" in repr(requirement) for requirement in rig.requirements)
         self._sides = tuple(_columns_of(side) for side in _SIDES)
@@ -119,6 +124,7 @@ class Recorder:
         simulation.plan(plan.events, plan.rows)
         buffers = self._buffers(scenario.duration_s, keep=keep)
         status = self._advance(base_ns + self._ticks(scenario.duration_s), buffers)
+        self._ended()
         faults = _fault_records(plan.faults, simulation.fault_reports(), base_ns)
         return self._trace(buffers, base_ns, status.error, scenario, faults, plan.marks)
 
