@@ -22,6 +22,11 @@ _MOST_AT_ONCE = 500  # flood frames for one call; what a stopped process owes is
 class PluggedPort(CanPort, Protocol):
     """A port whose adapter can be pulled out and put back."""
 
+    @property
+    def is_plugged(self) -> bool:
+        """Whether it is there."""
+        ...
+
     def unplug(self) -> None:
         """Gone, as when the cable is pulled; the other side sees a port that is lost."""
         ...
@@ -50,6 +55,11 @@ class SlcanPort:
     def address(self) -> str:
         """What the other side opens; empty while it is unplugged."""
         return self._line.address if self._line else ""
+
+    @property
+    def is_plugged(self) -> bool:
+        """See PluggedPort."""
+        return self._line is not None
 
     @property
     def is_open(self) -> bool:

@@ -45,6 +45,11 @@ class HubPort:
         """The channel the other side opens with interface `remote`."""
         return f"ws://{_HOST}:{self._tcp_port}/"
 
+    @property
+    def is_plugged(self) -> bool:
+        """See PluggedPort."""
+        return self._port is not None
+
     def plug(self) -> None:
         """Start the server and connect to it."""
         if self._port is not None:

@@ -82,12 +82,12 @@ class ServedBox:
                 stations.append(Station(make, opener))
                 stack.callback(stations[-1].unplug)
             self.box = Box(stations, plant=places.plant)
-            port, plug = self._can(len(stations))
+            port, self._plug = self._can(len(stations))
             stack.callback(port.close)
             bitrate = rig.file.bus.bitrate
             flooded = FloodedPort(port, bitrate, clock)
             self.tap = Tap(flooded, rig.profile, bitrate, clock)
-            self.switchboard = Switchboard(self.box, flooded, plug, clock, self.tap.bms_state)
+            self.switchboard = Switchboard(self.box, flooded, self._plug, clock, self.tap.bms_state)
             self._states = [StateFile(path, clock) for path in self._state_files()]
             self.controller = stack.enter_context(
                 ServedController(rig, self.tap, self.box if stations else None, clock, rest_bus=places.rest_bus)
@@ -139,7 +139,12 @@ class ServedBox:
                 "contactor_negative": outputs.contactor_negative,
                 "contactor_precharge": outputs.contactor_precharge,
             },
-            "can": {"load": round(self.tap.load, 4), "sent": self.tap.sent, "received": self.tap.received},
+            "can": {
+                "plugged": self._plug is None or self._plug.is_plugged,
+                "load": round(self.tap.load, 4),
+                "sent": self.tap.sent,
+                "received": self.tap.received,
+            },
             "instruments": dict(self.box.state()),
             "acting": list(self.switchboard.acting()),
         }

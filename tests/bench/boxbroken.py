@@ -153,7 +153,7 @@ def _trouble(served: Served, bench: Bench, parent: Path, order: str, lasts_s: fl
     for word in ("quiet", "plug can", *(f"{verb} {name}" for name in served.ready["ports"] if name in INSTRUMENTS
                                         for verb in ("restart", "plug"))):  # fmt: skip
         served.order(word)
-    served.wait_for(lambda state: state["off"] and not state["acting"])
+    served.wait_for(lambda state: state["off"] and not state["acting"] and state["can"]["plugged"])
     told = " ".join(broken.error.replace(str(parent), "").split()) or "nothing: the run went on"
     off = "all" if not still_on else f"all but {', '.join(still_on)}"
     click.echo(f"{order}: {broken.error or broken.outcomes()}", err=True)

@@ -88,6 +88,7 @@ def assert_safe(served: Served, bench: Bench, broken: Broken, *, but: str = "") 
 def test_an_adapter_that_is_unplugged_ends_in_the_safe_state(served: Served, bench: Bench, tmp_path: Path) -> None:
     broken = played_while(served, bench, tmp_path, "unplug can")
     served.order("plug can")
+    served.wait_for(lambda state: state["can"]["plugged"])
     assert "lost" in broken.error
     assert_safe(served, bench, broken)
 
