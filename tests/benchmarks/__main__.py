@@ -114,6 +114,12 @@ def _start(effort: Effort) -> list[Measurement]:
     return start.measure(effort)
 
 
+def _shrinking(effort: Effort) -> list[Measurement]:
+    from . import shrinking  # noqa: PLC0415 - see above
+
+    return shrinking.measure(load_rig(find_rig(RIG)), effort)
+
+
 GROUPS: dict[str, Callable[[Effort], list[Measurement]]] = {
     "loop": _loop,
     "stacks": _stacks,
@@ -121,8 +127,9 @@ GROUPS: dict[str, Callable[[Effort], list[Measurement]]] = {
     "decode": _decode,
     "recordings": _recordings,
     "start": _start,
+    "shrinking": _shrinking,
 }
-ROWS = {"loop": 1, "stacks": 2, "sequences": 4, "decode": 6, "recordings": 6, "start": 9}
+ROWS = {"loop": 1, "stacks": 2, "sequences": 4, "decode": 6, "recordings": 6, "start": 9, "shrinking": 13}
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -49,6 +49,14 @@ def test_the_zoo_is_as_large_as_promised(zoo: DefectFile) -> None:
     assert sum(defect.sequence for defect in zoo.defect) >= _LEAST_SEQUENCES
 
 
+def test_a_defect_marked_as_a_sequence_took_two_actions_in_the_committed_matrix(zoo: DefectFile) -> None:
+    page = (_ROOT / "docs" / "kill-matrix.md").read_text()
+    rows = [line.split(" | ") for line in page.splitlines() if re.match(r"\| \d+ \| \*\*", line)]
+    actions = {int(row[0].strip("| ")): int(row[-2]) for row in rows}
+    assert {defect.id for defect in zoo.defect} == set(actions)
+    assert [] == [defect.id for defect in zoo.defect if defect.sequence and actions[defect.id] < 2]
+
+
 def test_every_defect_tells_where_it_comes_from(zoo: DefectFile) -> None:
     assert [] == [defect.id for defect in zoo.defect if defect.origin == "our own"]
 
