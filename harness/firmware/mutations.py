@@ -83,6 +83,8 @@ def _exchanged(node: Node) -> Iterator[Change]:
         return
     other, name = _BINARY[operator.type]
     text = _text(left) + b" " + other.encode() + b" " + _text(right)
+    if name == "logic" and node.parent is not None and node.parent.type == "binary_expression":
+        text = b"(" + text + b")"  # `a && b && c`: the other operator binds differently
     yield Change(name, "binary", text, other)
 
 

@@ -51,6 +51,7 @@ def changes(body: str, rules: Rules = PLAIN) -> set[tuple[str, str, str]]:
         ("return a << b;", "bits", "a << b", "a >> b"),
         ("return a & b;", "bits", "a & b", "a | b"),
         ("return a && b;", "logic", "a && b", "a || b"),
+        ("return a && b && g();", "logic", "a && b && g()", "(a || b) && g()"),
         ("return !a;", "negation", "!a", "(a)"),
         ("if (a > b) { a = b; }", "negation", "a > b", "!(a > b)"),
         ("while (a > b) { a = b; }", "negation", "a > b", "!(a > b)"),
