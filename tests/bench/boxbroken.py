@@ -154,12 +154,13 @@ def _trouble(served: Served, bench: Bench, parent: Path, order: str, lasts_s: fl
                                         for verb in ("restart", "plug"))):  # fmt: skip
         served.order(word)
     served.wait_for(lambda state: state["off"] and not state["acting"] and state["can"]["plugged"])
-    told = " ".join(broken.error.replace(str(parent), "").split()) or "nothing: the run went on"
+    text = " ".join(broken.error.replace(str(parent), "").removeprefix("bench: ").split())
+    told = text.split(". ")[0].split("; ")[0] or "nothing: the run went on"
     off = "all" if not still_on else f"all but {', '.join(still_on)}"
     click.echo(f"{order}: {broken.error or broken.outcomes()}", err=True)
     what = f"flood at full bus load for {lasts_s:g} s" if order == "flood" else order
     latch = "; latched" if latched else ""
-    return f"| {what} | {off}{latch} | {broken.outcomes()} | {frames} frames | {told[:160]} |"
+    return f"| {what} | {off}{latch} | {broken.outcomes()} | {frames} frames | {told} |"
 
 
 INSTRUMENTS = ("cells", "relays", "insulation", "supply")
