@@ -93,16 +93,16 @@ def test_an_adapter_that_is_unplugged_ends_in_the_safe_state(served: Served, ben
     assert_safe(served, bench, broken)
 
 
-@pytest.mark.parametrize("order", ["silent cells", "garbage cells", "unplug cells"])
+@pytest.mark.parametrize("order", ["silent insulation", "garbage relays"])
 def test_an_instrument_that_fails_ends_in_the_safe_state(
     served: Served, bench: Bench, tmp_path: Path, order: str
 ) -> None:
     broken = played_while(served, bench, tmp_path, order)
-    assert "cells" in broken.error
-    assert_safe(served, bench, broken, but="cells" if order != "garbage cells" else "")
-    served.order("restart cells")
-    served.order("plug cells")
-    served.wait_for(lambda state: state["off"] and state["instruments"]["cells"]["plugged"])
+    fault, name = order.split()
+    assert name in broken.error
+    assert_safe(served, bench, broken, but=name if fault == "silent" else "")
+    served.order(f"restart {name}")
+    served.wait_for(lambda state: state["off"] and not state["instruments"][name]["fault"])
 
 
 def test_a_bench_that_failed_is_refused_until_a_person_acknowledges(
@@ -125,12 +125,12 @@ def test_another_model_is_refused_before_anything_is_energised(served: Served, b
     assert () == Latch(bench.path).events()
 
 
-@pytest.mark.parametrize("order", ["flood", "noise can"])
 def test_a_flooded_bus_and_noise_on_the_line_give_no_false_verdict(
-    served: Served, bench: Bench, tmp_path: Path, order: str
+    served: Served, bench: Bench, tmp_path: Path
 ) -> None:
-    served.order("once standby in 4s quiet")
-    broken = played_while(served, bench, tmp_path, order)
+    served.order("once standby in 1s noise can")
+    served.order("once standby in 3s quiet")
+    broken = played_while(served, bench, tmp_path, "flood")
     served.order("quiet")
     served.wait_for(lambda state: not state["acting"], within_s=8.0)
     if broken.error:
@@ -139,7 +139,7 @@ def test_a_flooded_bus_and_noise_on_the_line_give_no_false_verdict(
     assert broken.run is not None
     assert [] == [verdict for verdict in broken.run.verdicts if verdict.outcome is Outcome.FAIL]
     assert served.wait_for(lambda state: state["off"])
-    assert broken.frames() > 100
+    assert broken.frames() > 1000
 
 
 def test_outputs_are_off_within_half_a_second_when_the_harness_is_killed(
