@@ -38,10 +38,10 @@ def judge_invariant(requirement: Invariant, record: Record) -> Verdict:
             continue
         violations = intersect(judged, broken)
         if violations:
-            tally.demanded(run.start_s)
+            tally.demanded(_start_s(run))
             _blame(requirement, record, run, violations[0], tally)
         elif covers(kept, judged[0].start_s, judged[0].end_s - record.slack_s) or kept == ALWAYS:
-            tally.demanded(run.start_s)
+            tally.demanded(_start_s(run))
             _measure(requirement, record, run, judged[0], tally)
         else:
             tally.in_band += 1
@@ -82,7 +82,12 @@ def _kept_throughout(requirement: Invariant, record: Record, passed: str) -> Ver
     margin = {}
     if requirement.within_s and math.isfinite(run.start_s):
         margin["ms"] = 1e3 * (judged_s - run.start_s)
-    return Verdict(requirement.id, Outcome.PASS, Exercised(1), margin, passed, run.start_s)
+    return Verdict(requirement.id, Outcome.PASS, Exercised(1), margin, passed, _start_s(run))
+
+
+def _start_s(run: Run) -> float:
+    """When it began; what has held since before the record is told as of its start."""
+    return run.start_s if math.isfinite(run.start_s) else 0.0
 
 
 def _passed(requirement: Invariant, times: int) -> str:

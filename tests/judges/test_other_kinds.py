@@ -329,6 +329,7 @@ def test_an_invariant_without_a_condition_always_holds(evidence: Make) -> None:
     assert judge(requirement, low).outcome is Outcome.PASS
     assert judge(requirement, low).margin["pct"] == pytest.approx(10.0)
     assert judge(requirement, high).outcome is Outcome.FAIL
+    assert 0.0 == judge(requirement, low).at_s  # a time that can be written down, though it held before the record
 
 
 # ---- goal: no connected cell above 4.25 V for longer than 4 s --------------------------------------------------------
