@@ -67,11 +67,9 @@ def _print_catalogue(entries: Sequence[FaultKind]) -> None:
     )
 
 
-_RIG_WITH = {"line": "trolleybus-lto"}  # a shipped rig for what not every rig has
-
-
 def _print_kind(entry: FaultKind) -> None:
     from harness.faults.catalogue import shapes_of, timing_of  # noqa: PLC0415 - not needed for --help
+    from harness.faults.model import NEEDS  # noqa: PLC0415 - see above
 
     click.echo(f"{entry.kind}: {entry.title}")
     click.echo(f"class {entry.fault_class.value}; acts on {entry.where.value}; source: {entry.source}")
@@ -84,8 +82,8 @@ def _print_kind(entry: FaultKind) -> None:
     _print_table(("parameter", "unit", "allowed", "default", "meaning"), rows)
     words = " ".join(f"{p.name}={_example(p)}" for p in entry.parameters if p.default is None)
     if entry.needs:
-        click.echo(f"\nonly on rigs with this: {entry.needs}")
-    rig = _RIG_WITH.get(entry.needs, "ebus-lfp")
+        click.echo(f"\nonly on rigs with {NEEDS[entry.needs]}; no shipped rig has one")
+    rig = "RIG" if entry.needs else "ebus-lfp"
     click.echo(f"\nexample: {f'bms-harness inject {rig} {entry.kind} {words}'.strip()}")
 
 

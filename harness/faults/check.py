@@ -12,7 +12,7 @@ from typing import Any, Literal
 from harness.faults import frames
 from harness.faults.catalogue import shapes_of, timing_of
 from harness.faults.frames import BusMessage
-from harness.faults.model import TIMING, Effect, FaultKind, Parameter
+from harness.faults.model import NEEDS, TIMING, Effect, FaultKind, Parameter
 from harness.faults.scale import REFERENCE, Scale
 
 Value = float | int | str
@@ -157,7 +157,7 @@ def check(kind: FaultKind, parameters: Mapping[str, object], bounds: Bounds) -> 
 def _unoffered(kind: FaultKind, bounds: Bounds) -> list[ParameterProblem]:
     if bounds.offers(kind):
         return []
-    return [ParameterProblem("fault", repr(kind.kind), f"on rigs that have this only: {kind.needs}")]
+    return [ParameterProblem("fault", repr(kind.kind), f"only on rigs with {NEEDS[kind.needs]}")]
 
 
 def _unknown(kind: FaultKind, parameters: Mapping[str, object]) -> list[ParameterProblem]:

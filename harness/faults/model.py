@@ -8,6 +8,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
+# What `FaultKind.needs` names: things not every rig has, and how a rig file comes by them.
+NEEDS: Mapping[str, str] = {"line": "an overhead line: line_v and line_kw in the duty that [load] names"}
+
 Role = Literal["value", "index", "message", "option"]
 
 

@@ -243,4 +243,5 @@ def test_any_parameters_are_resolved_or_refused(kind: FaultKind, parameters: dic
 
 def test_a_fault_of_the_line_is_refused_where_there_is_no_line() -> None:
     (problem,) = check(kind_named("pole-drop"), {}, Bounds(n_cells=12, n_temps=3))
-    assert problem == "fault: found 'pole-drop'; allowed: on rigs that have this only: line"
+    allowed = "only on rigs with an overhead line: line_v and line_kw in the duty that [load] names"
+    assert f"fault: found 'pole-drop'; allowed: {allowed}" == problem

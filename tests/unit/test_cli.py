@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from harness.cli import COMMANDS, cli
 from harness.cli.inject import parse_parameters
 from harness.faults.catalogue import CATALOGUE
-from harness.rig import find_rig, load_rig
+from harness.rig import find_rig, load_rig, shipped_rigs
 from harness.rig.compose import bounds_of
 from harness.rig.resources import rigs_folder
 from harness.scenario import Scenario, scenario_problems
@@ -83,6 +83,17 @@ def test_the_example_of_each_fault_is_legal() -> None:
         action = {"at_s": 1.0, "fault": kind.kind, **parse_parameters(tuple(words[4:]))}
         scenario = Scenario.model_validate({"rig": "ebus-lfp", "action": [action]})
         assert () == scenario_problems(scenario, bounds), kind.kind
+
+
+def test_a_fault_that_no_shipped_rig_offers_says_what_a_rig_needs_for_it() -> None:
+    shipped = [bounds_of(load_rig(path)) for path in shipped_rigs()]
+    rare = [kind for kind in CATALOGUE if kind.needs]
+    assert rare
+    for kind in rare:
+        assert not any(bounds.offers(kind) for bounds in shipped)  # else the example should name that rig
+        told = call("faults", kind.kind).stdout
+        assert "only on rigs with an overhead line: line_v and line_kw in the duty that [load] names" in told
+        assert f"example: bms-harness inject RIG {kind.kind}" in told
 
 
 def test_rigs_lists_name_path_and_title() -> None:
