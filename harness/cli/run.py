@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import click
+from click.core import ParameterSource
 
 from harness.cli.benchargs import bench_of, port_option, refuse_on_bench
 from harness.cli.common import emit, json_option, leave
@@ -63,7 +64,7 @@ def run(
     if bench is not None:
         from harness.cli.onbench import Order, run_on_bench  # noqa: PLC0415 - only on a bench
 
-        refuse_on_bench(sanitize=sanitize, no_grids=no_grids, jobs=jobs)
+        refuse_on_bench(sanitize=sanitize, no_grids=no_grids, jobs=jobs, **_named("seed", "sequences", "generated"))
         run_on_bench(Order(bench, files, wanted, out, as_json))
     if files or wanted:
         raise UsageError(
@@ -75,6 +76,12 @@ def run(
     loaded = load_rig(find_rig(rig))
     budget = Budget(grids=not no_grids, sequences=sequences, generated=generated, seed=seed)
     _prove(loaded, budget, jobs=jobs, sanitize=sanitize, out=out, as_json=as_json)
+
+
+def _named(*options: str) -> dict[str, bool]:
+    """Which of these options, all of which have defaults, are on the command line."""
+    context = click.get_current_context()
+    return {name: context.get_parameter_source(name) is ParameterSource.COMMANDLINE for name in options}
 
 
 def _prove(rig: Rig, budget: Budget, *, jobs: int | None, sanitize: bool, out: Path, as_json: bool) -> None:

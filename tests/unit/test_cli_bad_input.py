@@ -284,3 +284,11 @@ def test_firmware_that_does_not_compile_shows_the_compiler_output_and_the_file(f
     assert result.exit_code == 3
     assert "broken.c:2:" in result.stderr
     assert str(folder / "rigs" / "broken.c") in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--seed", "--sequences", "--generated", "--jobs"])
+def test_what_means_nothing_on_a_bench_is_refused_and_not_left_out_silently(option: str) -> None:
+    bench = data_root() / "rigs" / "bench" / "ebus-lfp-box.toml"
+    result = CliRunner().invoke(cli, ["run", str(bench), option, "3"])
+    assert result.exit_code == 2
+    assert f"{option} means nothing on a bench" in result.stderr
