@@ -7,12 +7,13 @@ import functools
 import json
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
 import click
 
 from harness.cli.failure import error_document
-from harness.errors import HarnessError
+from harness.errors import HarnessError, UsageError
 from harness.verdict import EXIT_CODES, Outcome
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -68,6 +69,25 @@ def emit(document: object) -> None:
 def leave(outcome: Outcome) -> NoReturn:
     """End with the exit code of an outcome."""
     sys.exit(EXIT_CODES[outcome])
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file a person named, its folder too: complete or absent, never half. UsageError when it cannot be."""
+    partial = path.with_name(path.name + ".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(path)
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+
+
+def from_here(path: Path) -> str:
+    """A path that tells nothing of this machine, for commands printed in pages for others."""
+    if not path.is_absolute():
+        return path.as_posix()
+    here = Path.cwd()
+    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
 
 
 def shell_quote(*words: str) -> str:

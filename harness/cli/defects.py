@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import emit, json_option, leave, shell_quote
+from harness.cli.common import emit, from_here, json_option, leave, shell_quote, write_whole
 from harness.cli.failure import INTERRUPTED
 from harness.cli.run import ProgressLine, ended_by_signal
 
@@ -60,9 +60,11 @@ def defects(
     record = matrix_record(matrix, date=utc_timestamp(), command=_command(rig, budget, markdown))
     kept = _keep(matrix, keep) if keep is not None else []
     if matrix.whole:  # a part of the list says nothing of what a requirement is worth
-        _write(matrix_file(out, loaded.name), json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_whole(
+            matrix_file(out, loaded.name), json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        )
     if markdown is not None:
-        _write(markdown, killmatrix.markdown(record))
+        write_whole(markdown, killmatrix.markdown(record))
     if as_json:
         emit(record)
     else:
@@ -84,7 +86,7 @@ def _command(rig: str, budget: Any, markdown: Path | None) -> str:
         words += ["--only", str(number)]
     words += ["--sample", str(budget.sample)] if budget.sample is not None else []
     words += ["--full"] if budget.full else []
-    words += ["--markdown", markdown.as_posix()] if markdown is not None else []
+    words += ["--markdown", from_here(markdown)] if markdown is not None else []
     return shell_quote(*words)
 
 
@@ -103,19 +105,6 @@ def _keep(matrix: Matrix, folder: Path) -> list[Path]:
         for kill in matrix.kills
         if kill.scenario is not None
     ]
-
-
-def _write(path: Path, text: str) -> None:
-    """Complete or absent, never half."""
-    from harness.errors import UsageError  # noqa: PLC0415 - not needed for --help
-
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _show(record: Mapping[str, Any], kept: list[Path], markdown: Path | None) -> None:

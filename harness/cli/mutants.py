@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import emit, json_option, leave, shell_quote
+from harness.cli.common import emit, from_here, json_option, leave, shell_quote, write_whole
 from harness.cli.failure import INTERRUPTED
 from harness.cli.run import ProgressLine, ended_by_signal
 
@@ -67,9 +67,11 @@ def mutants(
                 loaded, budget=budget, jobs=jobs, progress=lambda progress: _show_progress(line, progress)
             )
         record = mutation_record(mutation, date=utc_timestamp(), command=_command(rig, budget, markdown))
-        _write(record_file(out, loaded.name), json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+        write_whole(
+            record_file(out, loaded.name), json.dumps(record, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+        )
     if markdown is not None:
-        _write(markdown, mutantpage.markdown(record))
+        write_whole(markdown, mutantpage.markdown(record))
     if as_json:
         emit(record)
     else:
@@ -90,29 +92,8 @@ def _command(rig: str, budget: MutantBudget, markdown: Path | None) -> str:
     words += ["--all"] if budget.sample is None else ["--mutants", str(budget.sample)]
     for name in budget.files:
         words += ["--file", name]
-    words += ["--markdown", _from_here(markdown)] if markdown is not None else []
+    words += ["--markdown", from_here(markdown)] if markdown is not None else []
     return shell_quote(*words)
-
-
-def _from_here(path: Path) -> str:
-    """A path that tells nothing of this machine: the page is for others, too."""
-    if not path.is_absolute():
-        return path.as_posix()
-    here = Path.cwd()
-    return path.relative_to(here).as_posix() if path.is_relative_to(here) else path.name
-
-
-def _write(path: Path, text: str) -> None:
-    from harness.errors import UsageError  # noqa: PLC0415 - not needed for --help
-
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(path)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _show(record: Mapping[str, Any], markdown: Path | None) -> None:
