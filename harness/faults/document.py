@@ -26,6 +26,7 @@ def kind_document(kind: FaultKind) -> dict[str, Any]:
         "virtual": kind.virtual,
         "bench": kind.bench,
         "bench_obstacle": kind.bench_obstacle,
+        "needs": kind.needs,
         "masks": list(kind.masks),
         "changes": list(kind.changes),
         "shapes": list(shapes_of(kind)),

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.faults.catalogue import CATALOGUE, shapes_of
-from harness.faults.model import TIMING, FaultClass, FaultKind, Parameter
+from harness.faults.model import NEEDS, TIMING, FaultClass, FaultKind, Parameter
 
 _HEAD = """\
 <!-- Made by `python -m harness.faults`; do not edit. -->
@@ -69,7 +69,8 @@ def _table(kinds: list[FaultKind]) -> Iterator[str]:
 
 
 def _plays_on(kind: FaultKind) -> str:
-    return "both" if kind.bench else f"virtual: {_cell(kind.bench_obstacle)}"
+    where = "both" if kind.bench else f"virtual: {_cell(kind.bench_obstacle)}"
+    return f"{where}; rigs with {_cell(NEEDS[kind.needs])}" if kind.needs else where
 
 
 def _parameter(parameter: Parameter) -> str:

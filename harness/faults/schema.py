@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.faults.catalogue import CATALOGUE, shapes_of, timing_of
-from harness.faults.model import FaultClass, FaultKind, Parameter, Where
+from harness.faults.model import NEEDS, FaultClass, FaultKind, Parameter, Where
 
 _TEXT = {"type": "string", "minLength": 1}
 _TEXTS = {"type": "array", "items": _TEXT}
@@ -41,6 +41,7 @@ def catalogue_schema() -> dict[str, Any]:
             "virtual": {"type": "boolean", "description": "can be played on a virtual rig"},
             "bench": {"type": "boolean", "description": "can be played on a bench"},
             "bench_obstacle": {"type": "string", "description": "why not; empty when it can"},
+            "needs": {"enum": ["", *NEEDS], "description": "what a rig must have for it; empty: every rig has it"},
             "masks": {**_TEXTS, "description": "quantities the controller can no longer know"},
             "changes": {**_TEXTS, "minItems": 1, "description": "what differs as long as the controller does nothing"},
             "shapes": {"type": "array", "minItems": 1, "items": {"enum": ["step", "ramp", "intermittent", "noise"]}},
