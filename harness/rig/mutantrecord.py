@@ -5,14 +5,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
 from harness.firmware.cache import hash_file
+from harness.firmware.mutants import Mutant
+from harness.firmware.schemata import Schemata
 from harness.rig.file import Rig
-from harness.rig.mutantfile import change_of, load_mutant_file
+from harness.rig.mutantfile import MutantFile, change_of, load_mutant_file
 from harness.rig.mutants import Fate, MutantBudget, Mutation, Trial, build_mutants
 from harness.rig.surveys import Sighting
 from harness.scenario import Scenario
@@ -93,26 +94,30 @@ def load_record(path: Path) -> dict[str, Any]:
 def mutation_of(record: Mapping[str, Any], rig: Rig) -> Mutation:
     """The campaign a document tells of, with the reasons as they are now.
 
-    Raises UsageError when the firmware is no longer the one that was played, RigError for bad reasons.
+    Raises UsageError when it is one of another rig, damaged, or of a firmware that is no longer the one that was
+    played; RigError for bad reasons.
     """
     file = load_mutant_file(rig)
     built = build_mutants(rig, file)
+    try:
+        return _restored(record, rig, file, built)
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"{type(error).__name__}: {error}"
+        raise UsageError(f"the record of the mutants of {rig.name} is damaged ({what}): play them again") from error
+
+
+def _restored(record: Mapping[str, Any], rig: Rig, file: MutantFile, built: Schemata) -> Mutation:
+    if record["rig"] != rig.name:
+        raise UsageError(f"the record is that of the rig {record['rig']}, not of {rig.name}")
     if hash_file(built.library) != record["library_sha256"]:
         raise UsageError(
             f"firmware of {rig.name}, or how it is built, has changed since {record['date']}: play the mutants again"
         )
     known = {mutant.name: mutant for mutant in built.mutants}
-    trials = []
-    for entry in record["trials"]:
-        mutant = known[f"{entry['place']} {entry['operator']} {entry['change']}"]
-        told = {
-            name: entry[name] for name in ("covered", "played", "killed_by", "scenario", "errors", "error", "seconds")
-        }
-        trials.append(Trial(mutant, Fate(entry["fate"]), **told))
     budget = MutantBudget(record["sample"], tuple(record["files"]), record["sequences"], record["seed"])
     return Mutation(
         rig=rig,
-        trials=tuple(trials),
+        trials=tuple(_restored_trial(entry, known) for entry in record["trials"]),
         file=file,
         total=len(built.mutants),
         refused=built.refused,
@@ -126,6 +131,11 @@ def mutation_of(record: Mapping[str, Any], rig: Rig) -> Mutation:
     )
 
 
+def _restored_trial(entry: Mapping[str, Any], known: Mapping[str, Mutant]) -> Trial:
+    told = {name: entry[name] for name in ("covered", "played", "killed_by", "scenario", "errors", "error", "seconds")}
+    return Trial(known[f"{entry['place']} {entry['operator']} {entry['change']}"], Fate(entry["fate"]), **told)
+
+
 def _sighting(entry: Mapping[str, Any], rig: Rig) -> Sighting:
     scenario = Scenario(rig=rig.name, title=entry["title"])
-    return replace(Sighting(scenario), failed=tuple(entry["failed"]), error=entry["error"])
+    return Sighting(scenario, failed=tuple(entry["failed"]), error=entry["error"])

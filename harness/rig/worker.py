@@ -54,12 +54,13 @@ def _serve(request: dict[str, object], output: IO[bytes]) -> None:
         requirements = [requirement.id for requirement in session.requirements]
         runner = LocalRunner(session)
         space_of = cache(partial(_fault_space, session))
+        _alarm(0)  # a parent that is slow to read is there, and a pipe tells when it is not
         output.write(to_line({"ready": requirements}))
-        _alarm(0)
         for line in sys.stdin.buffer:
             _alarm(JOB_ALARM_S)
-            output.write(to_line({"answer": perform(from_line(line), runner, requirements, space_of)}))
+            answer = to_line({"answer": perform(from_line(line), runner, requirements, space_of)})
             _alarm(0)
+            output.write(answer)
 
 
 def _alarm(seconds: int) -> None:

@@ -6,6 +6,7 @@ The canaries: the reference firmware, made to misbehave when it is told of a cra
 
 from __future__ import annotations
 
+import io
 import shutil
 import signal
 import subprocess
@@ -226,6 +227,23 @@ def test_a_busy_worker_ends_itself_when_nobody_is_left_to_end_it(copied: Path) -
             assert process.wait(timeout=60.0) == -signal.SIGALRM
         finally:
             process.kill()
+
+
+def test_a_worker_whose_answer_waits_to_be_read_does_not_end_itself(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    armed: list[int] = []
+    at_writing: list[int] = []
+
+    class Pipe(io.BytesIO):
+        def write(self, line: Any) -> int:
+            at_writing.append(armed[-1] if armed else 0)
+            return super().write(line)
+
+    jobs = io.BytesIO(to_line(ScenarioJob(scenario(HARMLESS)).message()))
+    monkeypatch.setattr(worker, "_alarm", armed.append)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(jobs))
+    worker._serve({"rig": str(rig.path), "sanitize": False, "defect": 0, "firmware": ""}, Pipe())
+    assert worker.JOB_ALARM_S in armed
+    assert [0, 0] == at_writing
 
 
 def test_no_worker_ends_itself_while_its_parent_still_waits() -> None:

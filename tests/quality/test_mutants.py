@@ -153,6 +153,24 @@ def test_reasons_given_later_need_no_second_campaign(rig: Rig, built: Schemata, 
         mutation_of(record | {"library_sha256": "another"}, rig)
 
 
+def test_a_record_of_another_rig_or_a_damaged_one_is_refused(rig: Rig, built: Schemata, file: MutantFile) -> None:
+    played = Mutation(
+        rig, (Trial(killing(built), Fate.SURVIVED, 9),), file, len(built.mutants), (), (), (), 9, MutantBudget(),
+        hash_file(built.library), 1.0, interrupted=False,
+    )  # fmt: skip
+    record = mutation_record(played, date="2026-11-24T10:00:00+00:00", command="bms-harness mutants ebus-lfp")
+    with pytest.raises(UsageError, match="of the rig trolley, not of ebus-lfp"):
+        mutation_of(record | {"rig": "trolley"}, rig)
+    unknown = dict(record["trials"][0], fate="eaten")
+    elsewhere = dict(record["trials"][0], place="protect.c:1:1")
+    for damaged in ({"trials": [unknown]}, {"trials": [elsewhere]}, {"trials": 3}, {"files": None}):
+        with pytest.raises(UsageError, match="damaged"):
+            mutation_of(record | damaged, rig)
+    for key in ("rig", "library_sha256", "baseline", "seed"):
+        with pytest.raises(UsageError, match="damaged"):
+            mutation_of({name: value for name, value in record.items() if name != key}, rig)
+
+
 def blinded(rig: Rig, folder: Path) -> Rig:
     """The same rig with a requirement that demands nothing of any scenario."""
     requirements = folder / "nothing.toml"

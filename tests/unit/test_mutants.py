@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable, Generator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,10 @@ from harness.firmware.builder import build_firmware, port_folder
 from harness.firmware.mutants import Mutant, Rules, Site, find_mutants
 from harness.firmware.schemata import build_schemata, instrumented
 from harness.report.mutantpage import summary_line
+from harness.rig import find_rig, load_rig
 from harness.rig.jobs import perform
 from harness.rig.mutantfile import AllowedSurvivor, MutantFile, SurvivorKind
-from harness.rig.mutants import Fate, MutantBudget, Trial, attempt, select
+from harness.rig.mutants import Fate, MutantBudget, Mutation, Trial, attempt, select
 from harness.rig.tracks import Tracks
 from harness.rig.wire import from_line, to_line
 from harness.scenario import Scenario, Start
@@ -211,6 +213,14 @@ def test_a_probe_never_misses_a_place_whose_mutant_gives_another_result(tmp_path
     assert spared > 0
 
 
+def test_what_a_place_does_is_done_once_while_probed(tmp_path: Path) -> None:
+    source = tmp_path / "n.c"
+    source.write_text("static int n;\nint f(int a) { return (n += 2) + 1 > a; }\n")
+    probe = ctypes.CDLL(str(build_schemata([source], []).probe))
+    probe.bh_probe((ctypes.c_ubyte * probe.bh_probe(None))())
+    assert [0, 0, 1, 1] == [probe.f(6) for _ in range(4)]
+
+
 def test_lines_keep_their_numbers(tmp_path: Path) -> None:
     source = tmp_path / "f.c"
     source.write_bytes(SNIPPET)
@@ -321,7 +331,30 @@ def test_firmware_that_does_not_even_boot_is_an_error() -> None:
     assert (Fate.ERROR, "refused its configuration") == (end.value.value.fate, end.value.value.error)
 
 
-def test_an_error_counts_against_the_score() -> None:
+def mutation(file: MutantFile, *fates: Fate) -> Mutation:
+    trials = tuple(Trial(replace(MUTANT, id=place, original=fate.value), fate) for place, fate in enumerate(fates))
+    rig = load_rig(find_rig("ebus-lfp"))
+    return Mutation(rig, trials, file, 99, (), (), (), 9, MutantBudget(), "", 1.0, interrupted=False)
+
+
+def test_an_error_counts_against_the_score_and_what_is_equivalent_does_not() -> None:
+    same = [f"{fate.value} -> a <= b" for fate in (Fate.KILLED, Fate.SURVIVED, Fate.ERROR)]
+    file = MutantFile(survivor=(entry(*same, kind=SurvivorKind.EQUIVALENT),))
+    played = mutation(file, Fate.KILLED, Fate.SURVIVED, Fate.NOT_COVERED, Fate.ERROR)
+    assert 1 / 3 == played.score
+    assert [Fate.NOT_COVERED] == [trial.fate for trial in played.unexplained]
+    assert None is mutation(MutantFile()).score
+
+
+@pytest.mark.parametrize(
+    ("fates", "outcome"),
+    [((Fate.KILLED, Fate.ERROR), Outcome.PASS), ((Fate.KILLED, Fate.SAME), Outcome.FAIL), ((), Outcome.NOT_EXERCISED)],
+)
+def test_a_survivor_without_a_reason_fails_a_campaign(fates: tuple[Fate, ...], outcome: Outcome) -> None:
+    assert outcome is mutation(MutantFile(), *fates).outcome
+
+
+def test_score_and_counts_are_told_in_one_line() -> None:
     record = {"score": 0.5, "played": 2, "counts": {fate.value: 0 for fate in Fate} | {"killed": 1, "error": 1}}
     told = "score 50.0 % of 2 mutants: 1 killed, 0 survived, 0 never different, 0 not covered, 1 error"
     assert told == summary_line(record)
@@ -348,10 +381,8 @@ def test_a_file_without_mutants_is_told() -> None:
         select(mutants(3), MutantBudget(files=("protekt.c",)))
 
 
-def entry(*changes: str, function: str = "step") -> AllowedSurvivor:
-    return AllowedSurvivor(
-        file="protect.c", function=function, kind=SurvivorKind.TOLERANCE, reason="inside the window", changes=changes
-    )
+def entry(*changes: str, function: str = "step", kind: SurvivorKind = SurvivorKind.TOLERANCE) -> AllowedSurvivor:
+    return AllowedSurvivor(file="protect.c", function=function, kind=kind, reason="inside the window", changes=changes)
 
 
 def test_a_reason_is_found_by_file_function_and_change_and_not_by_the_line() -> None:

@@ -110,3 +110,18 @@ def test_the_telling_scenario_is_a_failing_one_before_any_margin() -> None:
     bad = Case(Scenario(rig="r", title="bad"), (Verdict("PRT-A-1", Outcome.FAIL),))
     assert added([tight]).worst()["PRT-A-1"].scenario.title == "tight"
     assert added([tight, bad]).worst()["PRT-A-1"].scenario.title == "bad"
+
+
+def test_what_another_tally_failed_is_adopted_and_nothing_else_of_it() -> None:
+    def played(title: str, *outcomes: Outcome) -> Case:
+        verdicts = tuple(Verdict(name, outcome) for name, outcome in zip(NAMES, outcomes, strict=True))
+        return Case(Scenario(rig="r", title=title), verdicts)
+
+    own = added([played("own", Outcome.FAIL, Outcome.PASS, Outcome.NOT_EXERCISED)])
+    broken = errored(Scenario(rig="r", title="broken"), NAMES, "broke off")
+    own.adopt_failures(added([played("other", Outcome.FAIL, Outcome.FAIL, Outcome.PASS), broken]))
+    assert [Outcome.FAIL, Outcome.FAIL, Outcome.NOT_EXERCISED] == [verdict.outcome for verdict in own.verdicts()]
+    assert ["own", "other"] == [own.failing(name)[0].scenario.title for name in NAMES[:2]]
+    assert [broken] == own.errors
+    own.adopt_failures(added([errored(Scenario(rig="r", title="later"), NAMES, "broke off")]))
+    assert [broken] == own.errors
