@@ -23,8 +23,8 @@ import pydantic
 from pydantic import Field
 
 from harness.errors import Problem, RigError
-from harness.requirements.model import KINDS, Requirement, RequirementFile
-from harness.tomlfile import KeyPath, problem_at, validate
+from harness.requirements.model import Requirement, RequirementFile
+from harness.tomlfile import KeyPath, line_of, problem_at, validate
 
 MAX_DEPTH = 4
 
@@ -90,13 +90,12 @@ def _changed(old: Requirement, change: Change) -> Requirement:
     """Validated like a requirement written out in full."""
     values: Mapping[str, Any] = old.model_dump(exclude={"kind"}, exclude_unset=True, mode="json")
     merged = {key: value for key, value in {**values, **change.values}.items() if key not in change.without}
-    kind = next(kind for kind in KINDS if kind == old.kind)
-    (new,) = validate({kind: [merged]}, RequirementFile, path=Path(), text="").all()
+    (new,) = validate({old.kind: [merged]}, RequirementFile, path=Path(), text="").all()
     return new
 
 
 def _placed(problem: Problem, place: int, path: Path, text: str) -> Problem:
     """A problem of a changed requirement, on the line of the change."""
     key = problem.key.partition("].")[2]
-    found = problem_at(path, text, ("change", place, *key.split(".")[:1]), found="", allowed="")
-    return Problem(str(path), found.line, f"change[{place + 1}].{key}", problem.found, problem.allowed)
+    line = line_of(text, ("change", place, *key.split(".")[:1]))
+    return Problem(str(path), line, f"change[{place + 1}].{key}", problem.found, problem.allowed)
