@@ -86,9 +86,10 @@ def load_record(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{path}: cannot be read as the record of a mutant campaign: {error}") from error
-    if not isinstance(record, dict) or record.get("format") != _FORMAT:
+    whole = isinstance(record, dict) and record.get("format") == _FORMAT and {"date", "command"} <= record.keys()
+    if not whole:
         raise UsageError(f"{path}: not the record of a mutant campaign; play one with bms-harness mutants")
-    return record
+    return dict(record)
 
 
 def mutation_of(record: Mapping[str, Any], rig: Rig) -> Mutation:

@@ -17,7 +17,7 @@ from harness.rig import find_rig, load_rig
 from harness.rig.file import Rig
 from harness.rig.fleet import Fleet
 from harness.rig.mutantfile import MutantFile, load_mutant_file
-from harness.rig.mutantrecord import mutation_of, mutation_record
+from harness.rig.mutantrecord import load_record, mutation_of, mutation_record
 from harness.rig.mutants import Fate, MutantBudget, Mutation, Trial, attempt, build_mutants
 from harness.rig.process import WorkerOptions
 from harness.rig.session import Session
@@ -179,3 +179,16 @@ def blinded(rig: Rig, folder: Path) -> Rig:
     path = folder / "blind.toml"
     path.write_text(text)
     return load_rig(path)
+
+
+def test_a_record_without_its_date_or_command_is_none(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    whole = {
+        "format": "bms-harness mutants 1",
+        "date": "2026-11-24T11:16:55+00:00",
+        "command": "bms-harness mutants toy",
+    }
+    for key in ("date", "command"):
+        path.write_text(json.dumps({name: value for name, value in whole.items() if name != key}), encoding="utf-8")
+        with pytest.raises(UsageError, match="not the record of a mutant campaign"):
+            load_record(path)
