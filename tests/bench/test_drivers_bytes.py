@@ -275,6 +275,15 @@ def test_34980a_reads_contactor_drives_without_waiting() -> None:
     assert script.done()
 
 
+@pytest.mark.parametrize("answer", [b"nan\r\n", b"inf\r\n", b"five\r\n"])
+def test_an_answer_that_is_no_number_is_a_bench_error(answer: bytes) -> None:
+    driver, script = armed(MAINFRAME, MAINFRAME_ARM)
+    script.expect((b"SENS:DIG:DATA:BYTE? (@7101)\n", answer))
+    driver.poll()
+    with pytest.raises(BenchError, match=r"answered '(nan|inf|five)' to 'SENS:DIG:DATA:BYTE.*expected a number"):
+        driver.poll()
+
+
 def test_34980a_opens_its_relays_and_outputs() -> None:
     driver, script = armed(MAINFRAME, MAINFRAME_ARM)
     script.expect(

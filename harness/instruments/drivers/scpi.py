@@ -8,6 +8,8 @@ limits and getting back in step is here. `*IDN?`, `*OPC?` and `SYSTem:ERRor?` ar
 
 from __future__ import annotations
 
+import contextlib
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -224,12 +226,12 @@ class ScpiInstrument(ABC):
         self._asked.append((line, take))
 
     def _number(self, line: str, answer: str) -> float:
-        try:
-            return float(answer)
-        except ValueError:
-            raise BenchError(
-                f"{self._place}: answered '{shown(answer)}' to '{shown(line)}', expected a number"
-            ) from None
+        number = math.nan
+        with contextlib.suppress(ValueError):
+            number = float(answer)
+        if not math.isfinite(number):
+            raise BenchError(f"{self._place}: answered '{shown(answer)}' to '{shown(line)}', expected a number")
+        return number
 
     def _resting_inputs(self, name: str, count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """What to arm with when nothing was given: analogue values at rest, lines open."""
