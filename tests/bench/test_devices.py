@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -169,6 +170,21 @@ def test_drivers_without_a_port_have_no_device_and_unknown_ones_are_refused() ->
     assert device_for(InstrumentSettings("debug", "can-cells", "-")) is None
     with pytest.raises(UsageError, match=r"'chroma'.*bloomy-abs"):
         device_for(InstrumentSettings("cells", "chroma", "-"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (replace(NGI, channels={}), "gives and reads nothing"),
+        (replace(MAINFRAME, options={}), "pack_current_a_gain is missing"),
+        (replace(MAINFRAME, options={**MAINFRAME.options, "relays_per_slot": 0}), "relays_per_slot"),
+        (replace(CELL_SIMULATOR, options={"units": "two"}), "units = 'two'"),
+        (replace(SUPPLY, options={"remote": "yes"}), "remote = 'yes'"),
+    ],
+)
+def test_settings_a_device_cannot_use_are_refused_at_once(settings: InstrumentSettings, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        device_for(settings)
 
 
 @given(st.floats(-40.0, 120.0))

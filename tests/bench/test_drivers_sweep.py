@@ -17,8 +17,9 @@ from harness.instruments.devices.wired import WiredTransport
 from harness.instruments.drivers.quantities import values_of
 from harness.instruments.drivers.table import ALL_DRIVERS, CAN_CELLS, DRIVERS, OPERATOR
 from harness.instruments.model import ANALOG, Inputs, Instrument, InstrumentSettings
+from harness.instruments.scripted import ScriptedTransport
 
-from .instruments_helper import ALL_SETTINGS, ENVELOPE, some_inputs, with_values
+from .instruments_helper import ALL_SETTINGS, ENVELOPE, MAINFRAME, some_inputs, with_values
 
 EVERY = pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.driver)
 # Half a step of each product and what its own scale makes of it, in the unit of the quantity.
@@ -308,6 +309,12 @@ def test_a_quantity_the_product_cannot_give_is_refused_at_once(settings: Instrum
 
 
 @EVERY
+def test_an_instrument_wired_to_nothing_is_refused_at_once(settings: InstrumentSettings) -> None:
+    with pytest.raises(UsageError, match=rf"{settings.name}: gives (and reads nothing|one .*found nothing)"):
+        DRIVERS[settings.driver](replace(settings, channels={}, reads={}), ScriptedTransport(), ENVELOPE)
+
+
+@EVERY
 def test_a_reading_the_product_does_not_have_is_refused_at_once(settings: InstrumentSettings) -> None:
     with pytest.raises(UsageError, match="cannot read"):
         pair(replace(settings, reads={"contactor_stuck": 0}))
@@ -323,15 +330,17 @@ def test_a_reading_the_product_does_not_have_is_refused_at_once(settings: Instru
         ("keysight-e364x", {"range": "P8V"}),
         ("rigol-dl3000", {"turns": 0.0}),
         ("keysight-34980a", {}),
+        ("keysight-34980a", {"relays_per_slot": 0}),
+        ("keysight-34980a", {**MAINFRAME.options, "link_voltage_v_gain": 0}),
     ],
 )
 def test_options_that_cannot_be_are_refused_with_their_name(driver: str, options: dict[str, str | float]) -> None:
     (settings,) = (one for one in ALL_SETTINGS if one.driver == driver)
     with pytest.raises(UsageError) as caught:
-        pair(replace(settings, options=options))[0].arm()
+        DRIVERS[driver](replace(settings, options=options), ScriptedTransport(), ENVELOPE).arm()
     assert settings.name in str(caught.value)
-    for name in options:
-        if name not in {"units", "addressed"}:
+    for name, value in options.items():
+        if name not in {"units", "addressed"} and MAINFRAME.options.get(name) != value:
             assert name in str(caught.value)
 
 

@@ -66,7 +66,7 @@ class KeysightE364xDevice(OneOutputDevice):
     greatest_a = 2.266
 
     def __init__(self, settings: InstrumentSettings) -> None:
-        self.remote = settings.options.get("remote", 1) == 0
+        self.remote = settings.number("remote", 1) == 0
         self.high = False
         self.limit_a = 0.0
         super().__init__(settings)
@@ -164,7 +164,7 @@ class RigolDl3000Device(OneOutputDevice):
         super().__init__(settings)
 
     def _value(self, _name: str) -> float:
-        return self.level * float(self.settings.options.get("turns", 1.0))
+        return self.level * self.settings.number("turns", 1.0)
 
     def _commands(self) -> dict[str, Handler]:
         return super()._commands() | {
@@ -217,5 +217,5 @@ class MeatestM63xDevice(OneOutputDevice):
         }
 
     def _resistance(self, call: Call) -> None:
-        options = self.settings.options
-        self.level = call.number(float(options.get("least_ohm", 10.0)), float(options.get("greatest_ohm", 1e7)))
+        least, greatest = self.settings.number("least_ohm", 10.0), self.settings.number("greatest_ohm", 1e7)
+        self.level = call.number(least, greatest)

@@ -46,11 +46,11 @@ class BloomyAbs(ScpiInstrument):
     def __init__(self, settings: InstrumentSettings, transport: Transport, envelope: Envelope) -> None:
         super().__init__(settings, transport, envelope)
         self._ntc = ntc_of(settings.name, settings.options)
-        self._resolution_v = max(self._option("resolution_v", 0.0001), 0.0001)
-        self._first = int(self._option("first_unit", 0))
-        self._addressed = self._option("addressed", 1) != 0
+        self._resolution_v = max(self.settings.number("resolution_v", 0.0001), 0.0001)
+        self._first = int(self.settings.number("first_unit", 0))
+        self._addressed = self.settings.number("addressed", 1) != 0
         greatest = max((max(channels) for channels in settings.channels.values()), default=1)
-        self._units = int(self._option("units", (greatest + PER_UNIT - 1) // PER_UNIT))
+        self._units = int(self.settings.number("units", (greatest + PER_UNIT - 1) // PER_UNIT))
         if not 0 <= self._first <= self._first + self._units <= MOST_UNITS or (self._units > 1 and not self._addressed):
             raise UsageError(
                 f"{settings.name}: {self._units} units from {self._first}; RS-485 has the addresses 0 to"
@@ -98,7 +98,7 @@ class BloomyAbs(ScpiInstrument):
         self._ask_all(self._line(self._units - 1, "OUTP? (@1:8)"), PER_UNIT)
 
     def _setup_lines(self) -> Iterable[str]:
-        source_a, sink_a = self._option("source_a", 0.5), self._option("sink_a", 0.5)
+        source_a, sink_a = self.settings.number("source_a", 0.5), self.settings.number("sink_a", 0.5)
         for unit in range(self._units):
             yield self._line(unit, f"SOUR:CURR:SRC {source_a:.4f},(@1:8)")
             yield self._line(unit, f"SOUR:CURR:SNK {sink_a:.4f},(@1:8)")

@@ -55,7 +55,7 @@ class DcSource(ScpiInstrument):
                 f" found {', '.join(settings.channels) or 'nothing'}"
             )
         self._quantity = given[0]
-        self._resolution_v = max(self._option("resolution_v", 0.001), 0.001)
+        self._resolution_v = max(self.settings.number("resolution_v", 0.001), 0.001)
         self._sent = Sent()
 
     def safe_lines(self) -> Sequence[str]:
@@ -71,14 +71,14 @@ class DcSource(ScpiInstrument):
         return self._ask(f"{self.output_head}?").upper() in OFF_ANSWERS
 
     def _setup_lines(self) -> Iterable[str]:
-        yield f"{self.current_head} {self._option('current_a', 1.0):.3f}"
+        yield f"{self.current_head} {self.settings.number('current_a', 1.0):.3f}"
 
     def _on_lines(self) -> Iterable[str]:
         if "supply_connected" not in self.settings.channels:
             yield f"{self.output_head} ON"
 
     def _check(self, inputs: Inputs) -> None:
-        greatest = self._option("greatest_v", self.greatest_v)
+        greatest = self.settings.number("greatest_v", self.greatest_v)
         refuse_beyond(self._place, self._quantity, values_of(inputs, self._quantity), 0.0, greatest, "V")
 
     def _change_lines(self, inputs: Inputs) -> Iterable[str]:
@@ -105,7 +105,7 @@ class KeysightE364x(DcSource):
         return (*self._remote_lines(), *super().safe_lines())
 
     def _remote_lines(self) -> Sequence[str]:
-        return ("SYST:REM",) if self._option("remote", 1) != 0 else ()
+        return ("SYST:REM",) if self.settings.number("remote", 1) != 0 else ()
 
     def _setup_lines(self) -> Iterable[str]:
         yield from self._remote_lines()

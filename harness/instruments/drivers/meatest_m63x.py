@@ -42,7 +42,7 @@ class MeatestM63x(ScpiInstrument):
         (self._quantity,) = settings.channels
         self._ntc = ntc_of(settings.name, settings.options)
         default = 10.0 if self._quantity == "insulation_ohm" else 0.1
-        self._resolution_ohm = max(self._option("resolution_ohm", default), 0.001)
+        self._resolution_ohm = max(self.settings.number("resolution_ohm", default), 0.001)
         self._sent = Sent()
 
     def safe_lines(self) -> Sequence[str]:
@@ -68,7 +68,7 @@ class MeatestM63x(ScpiInstrument):
         return values if self._quantity == "insulation_ohm" else self._ntc.resistance_ohm(values)
 
     def _check(self, inputs: Inputs) -> None:
-        least, greatest = self._option("least_ohm", 10.0), self._option("greatest_ohm", 1e7)
+        least, greatest = self.settings.number("least_ohm", 10.0), self.settings.number("greatest_ohm", 1e7)
         refuse_beyond(self._place, self._quantity, self._ohm(inputs), least, greatest, "ohm")
 
     def _change_lines(self, inputs: Inputs) -> Iterable[str]:

@@ -36,7 +36,7 @@ class RigolDl3000(ScpiInstrument):
 
     def __init__(self, settings: InstrumentSettings, transport: Transport, envelope: Envelope) -> None:
         super().__init__(settings, transport, envelope)
-        self._turns = self._option("turns", 1.0)
+        self._turns = self.settings.number("turns", 1.0)
         if self._turns <= 0.0:
             raise UsageError(f"{settings.name}: option turns = {self._turns:g}; above 0")
         self._sent = Sent()
@@ -64,7 +64,7 @@ class RigolDl3000(ScpiInstrument):
         return values_of(inputs, QUANTITY) / self._turns
 
     def _check(self, inputs: Inputs) -> None:
-        refuse_beyond(self._place, QUANTITY, self._load_a(inputs), 0.0, self._option("greatest_a", 40.0), "A")
+        refuse_beyond(self._place, QUANTITY, self._load_a(inputs), 0.0, self.settings.number("greatest_a", 40.0), "A")
 
     def _change_lines(self, inputs: Inputs) -> Iterable[str]:
         least, greatest = self._envelope.limits[QUANTITY]

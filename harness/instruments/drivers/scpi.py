@@ -196,13 +196,6 @@ class ScpiInstrument(ABC):
     def _place(self) -> str:
         return f"{self.settings.name} at {self.settings.port}"
 
-    def _option(self, name: str, default: float) -> float:
-        """A number of `options`. UsageError when it is none."""
-        value = self.settings.options.get(name, default)
-        if isinstance(value, str) or not np.isfinite(value):
-            raise UsageError(f"{self.settings.name}: option {name} = {value!r}; a number is needed")
-        return float(value)
-
     def _ask(self, line: str) -> str:
         """Send and wait for the answer, after the answers that are still due."""
         while self._asked:
@@ -303,6 +296,8 @@ class ScpiInstrument(ABC):
         return any(model.lower() in text.lower() for model in self.models)
 
     def _check_settings(self) -> None:
+        if not self.settings.channels and not self.settings.reads:
+            raise UsageError(f"{self.settings.name}: gives and reads nothing; give it channels, or leave it out")
         wrong = frozenset(self.settings.channels) - self.gives
         if wrong:
             raise UsageError(
