@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from harness.errors import UsageError
 from harness.instruments.drivers.channels import by_value, channel_text, unit_and_channel
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps, steps_inside, values_of
+from harness.instruments.drivers.quantities import refuse_beyond, steps, steps_inside, values_of
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import Envelope, Inputs, InstrumentSettings, Transport
 from harness.instruments.ntc import ntc_of
@@ -62,7 +62,6 @@ class BloomyAbs(ScpiInstrument):
         }
         if "temp_connected" in self._places and "cell_temp_degc" not in self._places:
             raise UsageError(f"{settings.name}: temp_connected is the voltage of an open sensor; needs cell_temp_degc")
-        self._sent = Sent()
         self._health_unit = 0
         self._identity_line = self._line(self._units - 1, "*IDN?")
         self._clear_lines = tuple(self._line(unit, "*CLS") for unit in range(self._units))
@@ -149,9 +148,6 @@ class BloomyAbs(ScpiInstrument):
             unit, channel = self._places[name][index]
             units.setdefault(unit, []).append((channel, index))
         return units.items()
-
-    def _forget_sent(self) -> None:
-        self._sent.forget()
 
     def _ask_health(self) -> None:
         self._health_unit = (self._health_unit + 1) % self._units

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from harness.errors import UsageError
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps_inside, values_of
+from harness.instruments.drivers.quantities import refuse_beyond, steps_inside, values_of
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import ANALOG, Envelope, Inputs, InstrumentSettings, Transport
 
@@ -56,7 +56,6 @@ class DcSource(ScpiInstrument):
             )
         self._quantity = given[0]
         self._resolution_v = max(self.settings.number("resolution_v", 0.001), 0.001)
-        self._sent = Sent()
 
     def safe_lines(self) -> Sequence[str]:
         """Output off."""
@@ -90,9 +89,6 @@ class DcSource(ScpiInstrument):
             on = values_of(inputs, "supply_connected").astype(np.int64)
             if self._sent.changed("supply_connected", on).size:
                 yield f"{self.output_head} {'ON' if on[0] else 'OFF'}"
-
-    def _forget_sent(self) -> None:
-        self._sent.forget()
 
 
 class KeysightE364x(DcSource):

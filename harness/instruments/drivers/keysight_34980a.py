@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from harness.errors import UsageError
 from harness.instruments.drivers.channels import channel_text, chunks
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps, values_of
+from harness.instruments.drivers.quantities import refuse_beyond, steps, values_of
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import ANALOG, LINES, READINGS, Envelope, Inputs, InstrumentSettings, Transport
 
@@ -55,7 +55,6 @@ class Keysight34980a(ScpiInstrument):
         }
         self._outputs = {name: channels[0] for name, channels in settings.channels.items() if name in ANALOG}
         self._scale = {name: self._scale_of(name) for name in self._outputs}
-        self._sent = Sent()
 
     @property
     def _all_relays(self) -> list[int]:
@@ -113,9 +112,6 @@ class Keysight34980a(ScpiInstrument):
             whole = steps(self._volts(inputs, name), STEP_V)
             if self._sent.changed(name, whole).size:
                 yield f"SOUR:VOLT {whole[0] * STEP_V:.4f},(@{channel})"
-
-    def _forget_sent(self) -> None:
-        self._sent.forget()
 
     def _ask_readings(self) -> None:
         line = f"SENS:DIG:DATA:BYTE? (@{self._digital})"

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps_inside, values_of
+from harness.instruments.drivers.quantities import refuse_beyond, steps_inside, values_of
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import Envelope, Inputs, InstrumentSettings, Transport
 
@@ -39,7 +39,6 @@ class RigolDl3000(ScpiInstrument):
         self._turns = self.settings.number("turns", 1.0)
         if self._turns <= 0.0:
             raise UsageError(f"{settings.name}: option turns = {self._turns:g}; above 0")
-        self._sent = Sent()
 
     def safe_lines(self) -> Sequence[str]:
         """Input off."""
@@ -71,6 +70,3 @@ class RigolDl3000(ScpiInstrument):
         whole = steps_inside(self._load_a(inputs), RESOLUTION_A, (least / self._turns, greatest / self._turns))
         if self._sent.changed(QUANTITY, whole).size:
             yield f":SOUR:CURR:LEV:IMM {whole[0] * RESOLUTION_A:.3f}"
-
-    def _forget_sent(self) -> None:
-        self._sent.forget()

@@ -18,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from harness.errors import BenchError, UsageError
-from harness.instruments.drivers.quantities import count_text, refuse, resting, values_of
+from harness.instruments.drivers.quantities import Sent, count_text, refuse, resting, values_of
 from harness.instruments.lines import shown
 from harness.instruments.model import ANALOG, READINGS, Envelope, Inputs, InstrumentSettings, Transport
 
@@ -41,6 +41,7 @@ class ScpiInstrument(ABC):
         self._transport = transport
         self._envelope = envelope
         self._asked: deque[tuple[str, Callable[[str], Mapping[str, bool]]]] = deque()
+        self._sent = Sent()
         self._wanted: Inputs | None = None
         self._armed = False
         self._polls = 0
@@ -71,15 +72,11 @@ class ScpiInstrument(ABC):
 
     @abstractmethod
     def _change_lines(self, inputs: Inputs) -> Iterable[str]:
-        """Lines for what differs from what was sent last."""
+        """Lines for what differs from what was sent last, by `_sent`."""
 
     @abstractmethod
     def _on_lines(self) -> Iterable[str]:
         """Lines that switch the outputs on."""
-
-    @abstractmethod
-    def _forget_sent(self) -> None:
-        """The settings of the instrument are unknown from now on."""
 
     def _ask_readings(self) -> None:
         """Ask for the readings of `settings.reads`, with `_ask_later`."""
@@ -117,7 +114,7 @@ class ScpiInstrument(ABC):
 
     def arm(self) -> None:
         """Values first (those last given to `apply`, else resting ones), then outputs on, then the error queue."""
-        self._forget_sent()
+        self._sent.forget()
         for line in (*self._clear_lines, *self._setup_lines(), *self._value_lines(), *self._on_lines()):
             self._transport.write(line)
         self._armed = True
@@ -164,7 +161,7 @@ class ScpiInstrument(ABC):
         """See Instrument."""
         self._armed = False
         self._wanted = None
-        self._forget_sent()
+        self._sent.forget()
         self._transport.write("")
         for line in self.safe_lines():
             self._transport.write(line)
