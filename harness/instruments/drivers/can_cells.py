@@ -16,15 +16,16 @@ and nothing can be read back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, UsageError
 from harness.instruments.drivers import OutgoingFrame, Send
-from harness.instruments.drivers.quantities import refuse, refuse_beyond, values_of
-from harness.instruments.model import ANALOG, Envelope, Inputs, InstrumentSettings
+from harness.instruments.drivers.portless import WithoutPort
+from harness.instruments.drivers.quantities import refuse_beyond
+from harness.instruments.model import Envelope, Inputs, InstrumentSettings
 
 MOST_PER_FRAME = 4
 MOST_BYTES = 8
@@ -34,12 +35,11 @@ LEAST_UNIT = 1e-9  # V or K a count; 0 would divide by it
 GIVES = {"cell_voltage_v": "cell_connected", "cell_temp_degc": "temp_connected"}
 
 
-class CanCells:
+class CanCells(WithoutPort):
     """`Instrument` of harness.instruments.model over `send`."""
 
     def __init__(self, settings: InstrumentSettings, envelope: Envelope, send: Send) -> None:
-        self.settings = settings
-        self._envelope = envelope
+        super().__init__(settings, envelope)
         self._send = send
         self._extended = settings.number("extended", 0) != 0
         self._per_frame = int(settings.number("per_frame", MOST_PER_FRAME))
@@ -48,10 +48,7 @@ class CanCells:
         self._cell_unit_v = settings.number("cell_unit_v", 0.0001, LEAST_UNIT)
         self._temp_unit_k = settings.number("temp_unit_k", 0.1, LEAST_UNIT)
         self._order = str(settings.options.get("byte_order", "little"))
-        self._wanted: Inputs | None = None
         self._sent: dict[int, bytes] = {}
-        self._armed = False
-        self._off = False
         self._polls = 0
         self._check_settings()
 
@@ -70,9 +67,7 @@ class CanCells:
 
     def check(self, inputs: Inputs) -> None:
         """BenchError when a value is NaN, outside the envelope, or does not fit its 16 bits."""
-        for name in self.settings.channels:
-            if name in ANALOG:
-                refuse(self.settings.name, self._envelope, name, values_of(inputs, name))
+        super().check(inputs)
         self._frames(inputs)
 
     def apply(self, inputs: Inputs) -> None:
@@ -82,9 +77,6 @@ class CanCells:
         if self._armed:
             self._send_changes(inputs)
 
-    def acknowledge(self) -> None:
-        """A frame handed to the adapter is all that can be known."""
-
     def poll(self) -> Mapping[str, bool]:
         """Repeat every frame now and then, so that the firmware sees its source alive."""
         self._polls += 1
@@ -93,38 +85,12 @@ class CanCells:
             self._send_changes(self._wanted)
         return {}
 
-    def safe_lines(self) -> Sequence[str]:
-        """None: there is no port to write them to."""
-        return ()
-
-    def off_checks(self) -> Sequence[tuple[str, str]]:
-        """None."""
-        return ()
-
-    def busy(self) -> bool:
-        """Never: frames are with the adapter."""
-        return False
-
-    def let_go(self) -> None:
-        """Nothing: the disable frame is sent by `safe`, which waits for nothing."""
-
     def safe(self) -> None:
         """Disable frame."""
         self._armed = False
         self._wanted = None
         self._command("disable_hex")
         self._off = True
-
-    def is_off(self) -> bool:
-        """Whether the disable frame was the last."""
-        return self._off
-
-    def fileno(self) -> int:
-        """No descriptor."""
-        return -1
-
-    def close(self) -> None:
-        """The bus belongs to others."""
 
     def _send_changes(self, inputs: Inputs) -> None:
         for identifier, data in self._frames(inputs).items():
