@@ -11,9 +11,9 @@ import pytest
 from harness.errors import BenchError
 from harness.instruments.drivers.table import DRIVERS
 from harness.instruments.model import Inputs, Instrument, InstrumentSettings
-from harness.instruments.scripted import ScriptedTransport
 
 from .instruments_helper import CELL_SIMULATOR, ENVELOPE, GENESYS, INSULATION, LOAD, MAINFRAME, NGI, SUPPLY, some_inputs
+from .transports import ScriptedTransport
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 

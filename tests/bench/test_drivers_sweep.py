@@ -13,13 +13,12 @@ import pytest
 from harness.errors import BenchError, UsageError
 from harness.instruments.devices import Device, DeviceFault, device_for
 from harness.instruments.devices.table import DEVICES
-from harness.instruments.devices.wired import WiredTransport
 from harness.instruments.drivers.quantities import values_of
 from harness.instruments.drivers.table import ALL_DRIVERS, CAN_CELLS, DRIVERS, OPERATOR
 from harness.instruments.model import ANALOG, Inputs, Instrument, InstrumentSettings
-from harness.instruments.scripted import ScriptedTransport
 
 from .instruments_helper import ALL_SETTINGS, ENVELOPE, MAINFRAME, some_inputs, with_values
+from .transports import ScriptedTransport, WiredTransport
 
 EVERY = pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.driver)
 # Half a step of each product and what its own scale makes of it, in the unit of the quantity.

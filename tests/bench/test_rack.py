@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from harness.clock import ManualClock
 from harness.errors import BenchError
 from harness.instruments.devices import Device, DeviceFault, device_for
-from harness.instruments.devices.wired import WiredTransport
 from harness.instruments.drivers.quantities import values_of
 from harness.instruments.drivers.table import DRIVERS
 from harness.instruments.model import ANALOG, Inputs, Instrument, InstrumentSettings, Outputs
 from harness.instruments.rack import Rack
 
 from .instruments_helper import BENCH, CELLS, ENVELOPE, TEMPS, some_inputs, with_values
+from .transports import WiredTransport
 
 RESOLUTION = {
     "cell_voltage_v": 0.00005,
@@ -41,15 +41,11 @@ class Journal(WiredTransport):
     def __init__(self, device: Device, journal: list[tuple[str, str]], clock: ManualClock, work_ns: int) -> None:
         super().__init__(device)
         self._journal, self._clock, self._work_ns = journal, clock, work_ns
-        self.closed = False
 
     def write(self, line: str) -> None:
         self._journal.append((self.device.settings.name, line.strip()))
         self._clock.sleep_until_ns(self._clock.now_ns() + self._work_ns)
         super().write(line)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class Small:

@@ -20,8 +20,9 @@ from harness.clock import NS_PER_S, WallClock
 from harness.errors import BenchError
 from harness.instruments.lines import LONGEST_LINE, LineBuffer
 from harness.instruments.model import InstrumentSettings
-from harness.instruments.scripted import ScriptedTransport
 from harness.instruments.transport import SerialTransport, open_transport
+
+from .transports import ScriptedTransport
 
 CLOCK = WallClock()
 SETTINGS = InstrumentSettings(name="cells", driver="bloomy-abs", port="", timeout_s=0.3)
