@@ -254,6 +254,19 @@ def test_safe_puts_everything_off_from_any_state_and_can_be_armed_again(settings
 
 
 @EVERY
+def test_after_the_safe_state_it_is_armed_at_rest_not_with_values_of_before(settings: InstrumentSettings) -> None:
+    driver, _, device = pair(settings)
+    driver.apply(some_inputs())
+    driver.arm()
+    driver.safe()
+    driver.arm()
+    fresh, _, untouched = pair(settings)
+    fresh.arm()
+    for name, values in untouched.given().items():
+        assert np.array_equal(device.given()[name], values, equal_nan=True), name
+
+
+@EVERY
 def test_the_safe_lines_alone_put_everything_off(settings: InstrumentSettings) -> None:
     """What a guardian writes when the harness is gone: also in the middle of a line, also while another is due."""
     driver, _, device = pair(settings)
