@@ -6,12 +6,15 @@ Units are in the names; arrays count from 0; positive current discharges the pac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from harness.errors import UsageError
 
 # Quantities an instrument can give (keys of `channels` in a bench file), each with its unit.
 ANALOG: Mapping[str, str] = {
@@ -111,6 +114,15 @@ class InstrumentSettings:
     reads: Mapping[str, int] = field(default_factory=dict)
     accuracy: Mapping[str, float] = field(default_factory=dict)
     options: Mapping[str, str | int | float] = field(default_factory=dict)
+
+    def number(self, name: str, default: float, least: float = -math.inf, greatest: float = math.inf) -> float:
+        """A number of `options`. UsageError, with what is allowed, when it is none or out of range."""
+        value = self.options.get(name, default)
+        if isinstance(value, str) or not math.isfinite(value) or not least <= value <= greatest:
+            allowed = f" from {least:g}" if least > -math.inf else ""
+            allowed += f" to {greatest:g}" if greatest < math.inf else ""
+            raise UsageError(f"{self.name}: option {name} = {value!r}; a number{allowed} is needed")
+        return float(value)
 
 
 class Transport(Protocol):

@@ -117,7 +117,7 @@ class Rack:
     def safe(self) -> None:
         """Every instrument to its safe state, read back; tries all, then one BenchError that names all that failed.
 
-        An instrument that said it is another model is left alone.
+        An instrument that did not say it is a model of its driver when asked is left alone.
         """
         self._readings.clear()
         self._read_ns.clear()

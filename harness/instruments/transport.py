@@ -233,10 +233,10 @@ class SerialTransport:
 
 def _descriptor(stream: Any) -> int:
     """The real descriptor below a pyserial object; -1 where there is none. rfc2217:// keeps its socket private."""
-    inner = getattr(stream, "_socket", None)
+    inner: Any = getattr(stream, "_socket", None)
     for candidate in (stream, inner):
         try:
-            return int(candidate.fileno())  # type: ignore[union-attr]
+            return int(candidate.fileno())
         except (AttributeError, OSError, ValueError):
             continue
     return -1

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Instruments of the small bench, each at a pseudo-terminal of its own, in a process of their own.
+"""Instruments of a bench, each at a pseudo-terminal of its own, in a process of their own.
 
-Prints one JSON line with the names of the ports. Then reads orders, one a line: "fault NAME KIND", "state" (answers
-with a JSON line of what is off and given), "close NAME"; ends when its input ends.
+One argument: the settings of the instruments as JSON. Prints one JSON line with the names of the ports. Then reads
+orders, one a line: "fault NAME KIND", "state" (answers with a JSON line of what is off and given), "close NAME"; ends
+when its input ends.
 """
 
 from __future__ import annotations
@@ -13,14 +14,11 @@ import pty
 import select
 import sys
 import tty
-from pathlib import Path
 
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).parent))
-from instruments_helper import BENCH  # type: ignore[import-not-found]
-
 from harness.instruments.devices import Device, DeviceFault, device_for
+from harness.instruments.model import InstrumentSettings
 
 
 def main() -> None:
@@ -28,7 +26,7 @@ def main() -> None:
     devices: dict[str, Device] = {}
     ports: dict[int, str] = {}
     names: dict[str, str] = {}
-    for settings in BENCH:
+    for settings in (InstrumentSettings(**one) for one in json.loads(sys.argv[1])):
         far, near = pty.openpty()
         tty.setraw(near)
         os.set_blocking(far, False)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from harness.instruments.devices import Device, device_for
 from harness.instruments.model import Envelope, Inputs, InstrumentSettings
 
 ENVELOPE = Envelope(
@@ -24,6 +25,17 @@ ENVELOPE = Envelope(
     },
     energy_wh=1000.0,
 )
+# Half a step of each product and what its own scale makes of it, in the unit of the quantity.
+RESOLUTION = {
+    "cell_voltage_v": 0.00005,
+    "cell_temp_degc": 0.05,
+    "pack_current_a": 0.0625,  # 0.25 mV of the output at 4 mV/A; of the load 0.5 mA through 20 turns
+    "pack_voltage_v": 0.025,
+    "link_voltage_v": 0.025,
+    "charger_voltage_v": 0.025,
+    "insulation_ohm": 5.0,
+    "supply_v": 0.0005,
+}
 CELLS = 12
 TEMPS = 3
 READS: Mapping[str, int] = {"contactor_positive": 0, "contactor_negative": 1, "contactor_precharge": 2}
@@ -81,6 +93,13 @@ INSULATION = InstrumentSettings(
 )
 ALL_SETTINGS = (CELL_SIMULATOR, NGI, SUPPLY, GENESYS, LOAD, MAINFRAME, INSULATION)
 BENCH = (CELL_SIMULATOR, MAINFRAME, INSULATION, SUPPLY)  # together they give and read everything
+
+
+def device_of(settings: InstrumentSettings) -> Device:
+    """The device of an instrument that has a port."""
+    device = device_for(settings)
+    assert device is not None
+    return device
 
 
 def some_inputs(**other: Any) -> Inputs:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,16 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import UsageError
-from harness.instruments.devices import DeviceFault, device_for
+from harness.instruments.devices import Device, DeviceFault, device_for
+from harness.instruments.devices.ngi_n83624 import NgiN83624Device
+from harness.instruments.devices.scpi import ScpiDevice
 from harness.instruments.model import InstrumentSettings
 from harness.instruments.ntc import Ntc
 
-from .instruments_helper import ALL_SETTINGS, CELL_SIMULATOR, MAINFRAME, NGI, SUPPLY
+from .instruments_helper import ALL_SETTINGS, CELL_SIMULATOR, MAINFRAME, NGI, SUPPLY, device_of
 
 
-def tell(device: object, text: str) -> str:
+def tell(device: Device, text: str) -> str:
     """Send lines, return what is answered."""
-    return device.feed(text.encode() + b"\n").decode().strip()  # type: ignore[attr-defined, no-any-return]
+    return device.feed(text.encode() + b"\n").decode().strip()
 
 
 @pytest.mark.parametrize(
@@ -39,7 +42,7 @@ def tell(device: object, text: str) -> str:
     ],
 )
 def test_all_spellings_of_a_command_mean_the_same(text: str) -> None:
-    device = device_for(SUPPLY)
+    device = device_of(SUPPLY)
     tell(device, "SYST:REM")
     tell(device, text)
     assert tell(device, "VOLT?") == "+1.20000000E+01"
@@ -61,7 +64,7 @@ def test_all_spellings_of_a_command_mean_the_same(text: str) -> None:
     ],
 )
 def test_what_is_wrong_is_in_the_error_queue_and_changes_nothing(text: str, code: str) -> None:
-    device = device_for(SUPPLY)
+    device = device_of(SUPPLY)
     tell(device, "SYST:REM;:VOLT 5")
     tell(device, text)
     assert tell(device, "SYST:ERR?").startswith(f"{code},")
@@ -70,7 +73,7 @@ def test_what_is_wrong_is_in_the_error_queue_and_changes_nothing(text: str, code
 
 
 def test_a_full_error_queue_ends_with_an_overflow() -> None:
-    device = device_for(SUPPLY)
+    device = device_of(SUPPLY)
     for _ in range(50):
         tell(device, "NONSENSE")
     errors = [tell(device, "SYST:ERR?") for _ in range(21)]
@@ -80,12 +83,12 @@ def test_a_full_error_queue_ends_with_an_overflow() -> None:
 
 
 def test_queries_of_one_line_are_answered_in_one_line() -> None:
-    device = device_for(SUPPLY)
+    device = device_of(SUPPLY)
     assert tell(device, "OUTP?;VOLT?;*OPC?") == "0;+0.00000000E+00;1"
 
 
 def test_a_supply_on_rs232_obeys_only_in_remote() -> None:
-    device = device_for(SUPPLY)
+    device = device_of(SUPPLY)
     tell(device, "OUTP ON")
     assert tell(device, "SYST:ERR?").startswith("550,")
     assert tell(device, "OUTP?") == "0"
@@ -93,8 +96,7 @@ def test_a_supply_on_rs232_obeys_only_in_remote() -> None:
 
 @given(st.lists(st.integers(1, 6), max_size=30))
 def test_bytes_may_come_in_any_pieces(cuts: list[int]) -> None:
-    device = device_for(SUPPLY)
-    assert device is not None
+    device = device_of(SUPPLY)
     sent = b"SYST:REM\r\nVOLT 7.5\nVOLT?\r\n*OPC?\n"
     answers = b""
     for cut in cuts:
@@ -107,14 +109,13 @@ def test_bytes_may_come_in_any_pieces(cuts: list[int]) -> None:
 @given(st.binary(max_size=300))
 def test_no_bytes_break_a_device(noise: bytes) -> None:
     for settings in ALL_SETTINGS:
-        device = device_for(settings)
-        assert device is not None
+        device = device_of(settings)
         device.feed(noise + b"\n")
         assert device.feed(b"*OPC?\n").strip() in {b"1", b""}  # ABS: without an address nobody answers
 
 
 def test_lists_with_ranges_reach_every_channel() -> None:
-    device = device_for(MAINFRAME)
+    device = device_of(MAINFRAME)
     tell(device, "ROUT:CLOS (@1060:1062,2001)")
     assert tell(device, "ROUT:CLOS? (@1060,1061,1062,1063,2001)") == "1,1,1,0,1"
     tell(device, "ROUT:CLOS (@1001)")  # no wire on that relay in this bench
@@ -122,16 +123,16 @@ def test_lists_with_ranges_reach_every_channel() -> None:
 
 
 def test_ngi_takes_a_number_in_the_header_or_a_list_without_a_comma() -> None:
-    device = device_for(NGI)
+    device = device_of(NGI)
     tell(device, ":SOURce1:VOLTage 2.5;:SOUR:VOLT 3.1(@2,3)")
     assert tell(device, "SOUR:VOLT?(@1,2,3)") == "2.5000,3.1000,3.1000"
     tell(device, "SOUR25:VOLT 1")
-    assert device.errors == 1  # type: ignore[union-attr]
+    assert isinstance(device, NgiN83624Device)
+    assert device.errors == 1
 
 
 def test_abs_units_answer_to_their_address_only_and_all_obey_the_broadcast() -> None:
-    device = device_for(CELL_SIMULATOR)
-    assert device is not None
+    device = device_of(CELL_SIMULATOR)
     assert tell(device, "@0 OUTP 1,(@1:8)") == tell(device, "@1 OUTP 1,(@1)") == ""
     assert tell(device, "@1 OUTP? (@1:8)") == "1,0,0,0,0,0,0,0"
     assert tell(device, "@7 OUTP? (@1:8)") == ""
@@ -140,8 +141,7 @@ def test_abs_units_answer_to_their_address_only_and_all_obey_the_broadcast() -> 
 
 
 def test_a_quantity_is_given_from_the_first_time_its_output_was_on() -> None:
-    device = device_for(SUPPLY)
-    assert device is not None
+    device = device_of(SUPPLY)
     assert device.given() == {}
     tell(device, "SYST:REM;:VOLT 24;:OUTP ON")
     assert device.given()["supply_v"] == 24.0
@@ -151,8 +151,7 @@ def test_a_quantity_is_given_from_the_first_time_its_output_was_on() -> None:
 
 @pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.driver)
 def test_a_silent_device_does_nothing_and_another_model_says_so(settings: InstrumentSettings) -> None:
-    device = device_for(settings)
-    assert device is not None
+    device = device_of(settings)
     address = "@0 " if settings.driver == "bloomy-abs" else ""
     device.fault = DeviceFault.SILENT
     assert device.feed(f"{address}*IDN?\n".encode()) == b""
@@ -161,7 +160,8 @@ def test_a_silent_device_does_nothing_and_another_model_says_so(settings: Instru
     device.fault = DeviceFault.OTHER_MODEL
     assert device.feed(f"{address}*IDN?\n".encode()) == b"Example Instruments,Model 1,0,1.0\r\n"
     device.fault = DeviceFault.NONE
-    assert device.feed(f"{address}*IDN?\n".encode()).strip() == device.identity.encode()  # type: ignore[attr-defined]
+    assert isinstance(device, ScpiDevice)
+    assert device.feed(f"{address}*IDN?\n".encode()).strip() == device.identity.encode()
 
 
 def test_drivers_without_a_port_have_no_device_and_unknown_ones_are_refused() -> None:
@@ -169,6 +169,21 @@ def test_drivers_without_a_port_have_no_device_and_unknown_ones_are_refused() ->
     assert device_for(InstrumentSettings("debug", "can-cells", "-")) is None
     with pytest.raises(UsageError, match=r"'chroma'.*bloomy-abs"):
         device_for(InstrumentSettings("cells", "chroma", "-"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        (replace(NGI, channels={}), "gives and reads nothing"),
+        (replace(MAINFRAME, options={}), "pack_current_a_gain is missing"),
+        (replace(MAINFRAME, options={**MAINFRAME.options, "relays_per_slot": 0}), "relays_per_slot"),
+        (replace(CELL_SIMULATOR, options={"units": "two"}), "units = 'two'"),
+        (replace(SUPPLY, options={"remote": "yes"}), "remote = 'yes'"),
+    ],
+)
+def test_settings_a_device_cannot_use_are_refused_at_once(settings: InstrumentSettings, text: str) -> None:
+    with pytest.raises(UsageError, match=text):
+        device_for(settings)
 
 
 @given(st.floats(-40.0, 120.0))

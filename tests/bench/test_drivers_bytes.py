@@ -11,9 +11,9 @@ import pytest
 from harness.errors import BenchError
 from harness.instruments.drivers.table import DRIVERS
 from harness.instruments.model import Inputs, Instrument, InstrumentSettings
-from harness.instruments.scripted import ScriptedTransport
 
 from .instruments_helper import CELL_SIMULATOR, ENVELOPE, GENESYS, INSULATION, LOAD, MAINFRAME, NGI, SUPPLY, some_inputs
+from .transports import ScriptedTransport
 
 Pairs = tuple[tuple[bytes, bytes], ...]
 
@@ -273,6 +273,15 @@ def test_34980a_reads_contactor_drives_without_waiting() -> None:
     assert driver.poll() == {"contactor_positive": True, "contactor_negative": False, "contactor_precharge": True}
     assert driver.poll() == {}  # not asked again while an answer is due
     assert script.done()
+
+
+@pytest.mark.parametrize("answer", [b"nan\r\n", b"inf\r\n", b"five\r\n"])
+def test_an_answer_that_is_no_number_is_a_bench_error(answer: bytes) -> None:
+    driver, script = armed(MAINFRAME, MAINFRAME_ARM)
+    script.expect((b"SENS:DIG:DATA:BYTE? (@7101)\n", answer))
+    driver.poll()
+    with pytest.raises(BenchError, match=r"answered '(nan|inf|five)' to 'SENS:DIG:DATA:BYTE.*expected a number"):
+        driver.poll()
 
 
 def test_34980a_opens_its_relays_and_outputs() -> None:

@@ -198,11 +198,18 @@ def test_cells_over_can_refuse_what_the_bench_forbids_and_what_does_not_fit() ->
         ({**DEBUG.options, "byte_order": "mixed"}, "byte_order"),
         ({**DEBUG.options, "enable_hex": "0x01"}, "enable_hex"),
         ({**DEBUG.options, "cell_id": "many"}, "cell_id"),
+        ({**DEBUG.options, "cell_id": 0x7FE}, r"cell_id = 0x7fe: 3 frames from there; identifiers end at 0x7ff"),
+        ({**DEBUG.options, "temp_id": 0x602}, "frames of cell_id and temp_id have the same identifier 0x602"),
+        ({**DEBUG.options, "enable_id": -1}, "enable_id"),
+        ({**DEBUG.options, "repeat_polls": 0}, "repeat_polls"),
+        ({**DEBUG.options, "open_count": 65536}, "open_count"),
+        ({**DEBUG.options, "cell_unit_v": 0.0}, "cell_unit_v"),
+        ({**DEBUG.options, "disable_hex": "00" * 9}, "disable_hex"),
     ],
 )
-def test_a_layout_that_cannot_be_is_refused(options: dict[str, str | int], text: str) -> None:
+def test_a_layout_that_cannot_be_is_refused_at_once(options: dict[str, str | int], text: str) -> None:
     with pytest.raises(UsageError, match=text):
-        CanCells(replace(DEBUG, options=options), ENVELOPE, no_bus).apply(some_inputs())
+        CanCells(replace(DEBUG, options=options), ENVELOPE, no_bus)
 
 
 def test_without_a_bus_it_is_a_bench_error() -> None:

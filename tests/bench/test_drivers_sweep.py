@@ -11,32 +11,31 @@ import numpy as np
 import pytest
 
 from harness.errors import BenchError, UsageError
-from harness.instruments.devices import Device, DeviceFault, device_for
+from harness.instruments.devices import Device, DeviceFault
+from harness.instruments.devices.scpi import ScpiDevice
 from harness.instruments.devices.table import DEVICES
-from harness.instruments.devices.wired import WiredTransport
 from harness.instruments.drivers.quantities import values_of
 from harness.instruments.drivers.table import ALL_DRIVERS, CAN_CELLS, DRIVERS, OPERATOR
 from harness.instruments.model import ANALOG, Inputs, Instrument, InstrumentSettings
 
-from .instruments_helper import ALL_SETTINGS, ENVELOPE, some_inputs, with_values
+from .instruments_helper import (
+    ALL_SETTINGS,
+    CELL_SIMULATOR,
+    ENVELOPE,
+    MAINFRAME,
+    NGI,
+    RESOLUTION,
+    device_of,
+    some_inputs,
+    with_values,
+)
+from .transports import ScriptedTransport, WiredTransport
 
 EVERY = pytest.mark.parametrize("settings", ALL_SETTINGS, ids=lambda settings: settings.driver)
-# Half a step of each product and what its own scale makes of it, in the unit of the quantity.
-RESOLUTION = {
-    "cell_voltage_v": 0.00005,
-    "cell_temp_degc": 0.05,
-    "pack_current_a": 0.0625,  # 0.25 mV of the output at 4 mV/A; of the load 0.5 mA through 20 turns
-    "pack_voltage_v": 0.025,
-    "link_voltage_v": 0.025,
-    "charger_voltage_v": 0.025,
-    "insulation_ohm": 5.0,
-    "supply_v": 0.0005,
-}
 
 
 def pair(settings: InstrumentSettings) -> tuple[Instrument, WiredTransport, Device]:
-    device = device_for(settings)
-    assert device is not None
+    device = device_of(settings)
     transport = WiredTransport(device)
     return DRIVERS[settings.driver](settings, transport, ENVELOPE), transport, device
 
@@ -99,7 +98,8 @@ def test_nothing_is_sent_before_arming(settings: InstrumentSettings) -> None:
 @EVERY
 def test_identity_is_what_the_device_says(settings: InstrumentSettings) -> None:
     driver, _, device = pair(settings)
-    assert driver.identify() == device.identity  # type: ignore[attr-defined]
+    assert isinstance(device, ScpiDevice)
+    assert driver.identify() == device.identity
 
 
 @EVERY
@@ -163,13 +163,11 @@ def test_out_of_the_envelope_is_refused_and_nothing_is_sent(settings: Instrument
             assert np.array_equal(values, before[key], equal_nan=True)
 
 
-@EVERY
+@pytest.mark.parametrize("settings", [CELL_SIMULATOR, NGI], ids=lambda settings: settings.driver)
 def test_one_wrong_element_refuses_all(settings: InstrumentSettings) -> None:
     for name in analog(settings):
         inputs = some_inputs()
         values = values_of(inputs, name).copy()
-        if values.size == 1:
-            continue
         values[-1] = np.nan
         driver, transport, _ = pair(settings)
         driver.apply(inputs)
@@ -188,8 +186,7 @@ def test_the_limits_themselves_are_allowed_and_not_left_by_rounding(settings: In
     odd["charger_voltage_v"] = (0.001234567, 599.991234567)  # what a Genesys of 600 V gives
     for name in analog(settings):
         for end in (0, 1):
-            device = device_for(settings)
-            assert device is not None
+            device = device_of(settings)
             driver = DRIVERS[settings.driver](settings, WiredTransport(device), replace(ENVELOPE, limits=odd))
             driver.apply(with_value(some_inputs(), name, odd[name][end]))
             driver.arm()
@@ -257,6 +254,19 @@ def test_safe_puts_everything_off_from_any_state_and_can_be_armed_again(settings
 
 
 @EVERY
+def test_after_the_safe_state_it_is_armed_at_rest_not_with_values_of_before(settings: InstrumentSettings) -> None:
+    driver, _, device = pair(settings)
+    driver.apply(some_inputs())
+    driver.arm()
+    driver.safe()
+    driver.arm()
+    fresh, _, untouched = pair(settings)
+    fresh.arm()
+    for name, values in untouched.given().items():
+        assert np.array_equal(device.given()[name], values, equal_nan=True), name
+
+
+@EVERY
 def test_the_safe_lines_alone_put_everything_off(settings: InstrumentSettings) -> None:
     """What a guardian writes when the harness is gone: also in the middle of a line, also while another is due."""
     driver, _, device = pair(settings)
@@ -301,10 +311,14 @@ def test_silence_and_garbage_are_bench_errors(settings: InstrumentSettings) -> N
 def test_a_quantity_the_product_cannot_give_is_refused_at_once(settings: InstrumentSettings) -> None:
     foreign = next(name for name in ("insulation_ohm", "cell_voltage_v") if name not in settings.channels)
     wrong = replace(settings, channels={foreign: (1,)})
-    if settings.driver == "meatest-m63x" and foreign == "insulation_ohm":
-        return
-    with pytest.raises(UsageError, match=settings.name):
-        pair(wrong)
+    with pytest.raises(UsageError, match=rf"{settings.name}: driver {settings.driver} cannot give {foreign}"):
+        DRIVERS[settings.driver](wrong, ScriptedTransport(), ENVELOPE)
+
+
+@EVERY
+def test_an_instrument_wired_to_nothing_is_refused_at_once(settings: InstrumentSettings) -> None:
+    with pytest.raises(UsageError, match=rf"{settings.name}: gives (and reads nothing|one .*found nothing)"):
+        DRIVERS[settings.driver](replace(settings, channels={}, reads={}), ScriptedTransport(), ENVELOPE)
 
 
 @EVERY
@@ -323,15 +337,17 @@ def test_a_reading_the_product_does_not_have_is_refused_at_once(settings: Instru
         ("keysight-e364x", {"range": "P8V"}),
         ("rigol-dl3000", {"turns": 0.0}),
         ("keysight-34980a", {}),
+        ("keysight-34980a", {"relays_per_slot": 0}),
+        ("keysight-34980a", {**MAINFRAME.options, "link_voltage_v_gain": 0}),
     ],
 )
 def test_options_that_cannot_be_are_refused_with_their_name(driver: str, options: dict[str, str | float]) -> None:
     (settings,) = (one for one in ALL_SETTINGS if one.driver == driver)
     with pytest.raises(UsageError) as caught:
-        pair(replace(settings, options=options))[0].arm()
+        DRIVERS[driver](replace(settings, options=options), ScriptedTransport(), ENVELOPE).arm()
     assert settings.name in str(caught.value)
-    for name in options:
-        if name not in {"units", "addressed"}:
+    for name, value in options.items():
+        if name not in {"units", "addressed"} and MAINFRAME.options.get(name) != value:
             assert name in str(caught.value)
 
 

@@ -19,7 +19,7 @@ from typing import IO
 
 import pytest
 
-from harness.clock import NS_PER_S, WallClock
+from harness.clock import NS_PER_S, ManualClock, WallClock
 from harness.errors import BenchError
 from harness.instruments.guardian import Guardian
 from harness.instruments.guardian_process import Guard, Job, put_off
@@ -269,6 +269,53 @@ def test_a_full_port_does_not_delay_the_others() -> None:
     assert (CLOCK.now_ns() - began_ns) / 1e6 > results[1].ms
     for end in (full, full_end, free, free_end):
         end.close()
+
+
+def test_a_full_serial_port_takes_the_safe_lines_all_the_same() -> None:
+    master, slave = pty.openpty()
+    tty.setraw(slave)
+    os.set_blocking(slave, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(slave, b"VOLT 12\n")
+    (result,) = put_off((SafeStep("supply", slave, b"OUTP OFF\n"),), CLOCK, limit_s=0.5)
+    assert (result.off, result.what) == (None, "safe lines sent; it cannot be asked")
+    heard = b""
+    while select.select([master], [], [], 0)[0]:
+        heard += os.read(master, 65_536)
+    assert heard.endswith(b"\nOUTP OFF\n")
+    os.close(master)
+    os.close(slave)
+
+
+def test_an_instrument_that_does_not_answer_is_told_again() -> None:
+    port, instrument = socket.socketpair()
+    put_off((SafeStep("cells", port.fileno(), b"OUTP OFF\n", ((b"OUTP?\n", b"0"),)),), CLOCK, limit_s=0.5)
+    assert instrument.recv(65_536).startswith(b"\nOUTP OFF\nOUTP?\n\nOUTP OFF\n")
+    port.close()
+    instrument.close()
+
+
+def test_a_stopped_harness_is_frozen_at_once_one_that_wants_to_run_has_400_ms(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as stopped:
+        os.kill(stopped.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, stopped.pid, os.WSTOPPED | os.WNOWAIT)
+        after_ms = frozen_after_ms(stopped.pid, tmp_path)
+        stopped.kill()
+    assert after_ms == 225
+    assert frozen_after_ms(os.getpid(), tmp_path) == 400
+
+
+def frozen_after_ms(pid: int, folder: Path) -> int:
+    """With a heartbeat of 225 ms, by a guardian that looks every 25 ms."""
+    clock = ManualClock()
+    guard = Guard(Job(pid, 225.0, str(folder / "latch"), "", "", ()), clock)
+    guard._limit_ms = 225.0
+    for silent_ms in range(25, 1000, 25):
+        clock.sleep_until_ns(silent_ms * NS_PER_S // 1000)
+        if guard._is_frozen():
+            return silent_ms
+    raise AssertionError("never")
 
 
 def test_an_answer_to_an_older_question_does_not_prove_outputs_off() -> None:

@@ -14,25 +14,15 @@ from hypothesis import strategies as st
 
 from harness.clock import ManualClock
 from harness.errors import BenchError
-from harness.instruments.devices import Device, DeviceFault, device_for
-from harness.instruments.devices.wired import WiredTransport
+from harness.instruments.devices import Device, DeviceFault
+from harness.instruments.devices.one_output import KeysightE364xDevice
 from harness.instruments.drivers.quantities import values_of
 from harness.instruments.drivers.table import DRIVERS
 from harness.instruments.model import ANALOG, Inputs, Instrument, InstrumentSettings, Outputs
 from harness.instruments.rack import Rack
 
-from .instruments_helper import BENCH, CELLS, ENVELOPE, TEMPS, some_inputs, with_values
-
-RESOLUTION = {
-    "cell_voltage_v": 0.00005,
-    "cell_temp_degc": 0.05,
-    "pack_current_a": 0.0625,
-    "pack_voltage_v": 0.025,
-    "link_voltage_v": 0.025,
-    "charger_voltage_v": 0.025,
-    "insulation_ohm": 5.0,
-    "supply_v": 0.0005,
-}
+from .instruments_helper import BENCH, CELLS, ENVELOPE, RESOLUTION, TEMPS, device_of, some_inputs, with_values
+from .transports import WiredTransport
 
 
 class Journal(WiredTransport):
@@ -41,15 +31,11 @@ class Journal(WiredTransport):
     def __init__(self, device: Device, journal: list[tuple[str, str]], clock: ManualClock, work_ns: int) -> None:
         super().__init__(device)
         self._journal, self._clock, self._work_ns = journal, clock, work_ns
-        self.closed = False
 
     def write(self, line: str) -> None:
         self._journal.append((self.device.settings.name, line.strip()))
         self._clock.sleep_until_ns(self._clock.now_ns() + self._work_ns)
         super().write(line)
-
-    def close(self) -> None:
-        self.closed = True
 
 
 class Small:
@@ -62,8 +48,7 @@ class Small:
         self.transports: dict[str, Journal] = {}
         instruments: list[Instrument] = []
         for one in some:
-            device = device_for(one)
-            assert device is not None
+            device = device_of(one)
             self.devices[one.name] = device
             self.transports[one.name] = Journal(device, self.journal, self.clock, work_ns)
             instruments.append(DRIVERS[one.driver](one, self.transports[one.name], ENVELOPE))
@@ -218,9 +203,9 @@ def test_all_are_told_to_go_off_before_any_is_waited_for() -> None:
 def test_an_instrument_that_fails_at_arming_takes_all_to_the_safe_state() -> None:
     small = Small()
     small.rack.identify()
-    small.devices["supply"].feed(b"*CLS\n")
-    settings_of_supply = small.devices["supply"]
-    settings_of_supply.high_v = settings_of_supply.low_v = 5.0  # type: ignore[attr-defined]
+    supply = small.devices["supply"]
+    assert isinstance(supply, KeysightE364xDevice)
+    supply.low_v = 5.0
     with pytest.raises(BenchError, match="-222"):
         small.rack.arm(some_inputs())
     assert set(small.off().values()) == {True}

@@ -9,7 +9,7 @@ import pty
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,13 @@ from harness.instruments.transport import terminator_of
 
 from .instruments_helper import BENCH, CELLS, ENVELOPE, some_inputs
 
+CHILD = Path(__file__).with_name("devices_child.py")
+
 
 @pytest.fixture
 def far() -> Iterator[tuple[subprocess.Popen[str], list[InstrumentSettings]]]:
     child = subprocess.Popen(
-        [sys.executable, str(Path(__file__).with_name("devices_child.py"))],
+        [sys.executable, str(CHILD), json.dumps([asdict(one) for one in BENCH])],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

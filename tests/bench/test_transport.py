@@ -16,12 +16,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.clock import NS_PER_S, WallClock
+from harness.clock import NS_PER_S, Clock, ManualClock, WallClock
 from harness.errors import BenchError
 from harness.instruments.lines import LONGEST_LINE, LineBuffer
 from harness.instruments.model import InstrumentSettings
-from harness.instruments.scripted import ScriptedTransport
 from harness.instruments.transport import SerialTransport, open_transport
+
+from .transports import ScriptedTransport
 
 CLOCK = WallClock()
 SETTINGS = InstrumentSettings(name="cells", driver="bloomy-abs", port="", timeout_s=0.3)
@@ -47,10 +48,10 @@ class Far:
         return heard
 
 
-def over_pty() -> tuple[SerialTransport, Far]:
+def over_pty(clock: Clock = CLOCK) -> tuple[SerialTransport, Far]:
     far, near = pty.openpty()
     tty.setraw(far)
-    transport = open_transport(replace(SETTINGS, port=os.ttyname(near)), CLOCK)
+    transport = open_transport(replace(SETTINGS, port=os.ttyname(near)), clock)
     os.close(near)
     return transport, Far(far, lambda: os.close(far))
 
@@ -165,10 +166,19 @@ def test_backlog_says_that_the_line_is_busy() -> None:
     far.close()
 
 
-def test_an_instrument_that_takes_nothing_is_an_error_not_a_full_memory() -> None:
-    transport, far = over_pty()
-    with pytest.raises(BenchError, match=r"takes no more data|has taken no data"):
-        until_error(lambda: transport.write("SOUR:VOLT 3.300,(@1:8)"))
+@pytest.mark.parametrize(
+    ("tick_ns", "text"), [(0, "takes no more data: 26[0-9]{4} bytes"), (NS_PER_S // 10, "has taken no data for 0.3 s")]
+)
+def test_an_instrument_that_takes_nothing_is_an_error_not_a_full_memory(tick_ns: int, text: str) -> None:
+    clock = ManualClock()
+    transport, far = over_pty(clock)
+
+    def write() -> None:
+        clock.sleep_until_ns(clock.now_ns() + tick_ns)
+        transport.write("SOUR:VOLT 3.300,(@1:8)")
+
+    with pytest.raises(BenchError, match=text):
+        until_error(write)
     transport.close()
     far.close()
 
@@ -265,6 +275,34 @@ def test_what_was_asked_before_forget_is_not_waited_for(line: tuple[SerialTransp
     transport.forget()
     far.send(b"1\n")
     assert transport.query("*OPC?") == "1"
+
+
+def test_a_question_of_before_forget_is_never_found_unanswered() -> None:
+    clock = ManualClock()
+    transport, far = over_pty(clock)
+    transport.write("MEAS:VOLT?")
+    transport.forget()
+    clock.sleep_until_ns(NS_PER_S)
+    assert transport.poll() == []
+    transport.close()
+    far.close()
+
+
+def test_the_time_of_a_question_runs_from_the_answer_to_the_one_before() -> None:
+    clock = ManualClock()
+    transport, far = over_pty(clock)
+    transport.write("MEAS:VOLT?")
+    transport.write("*OPC?")
+    clock.sleep_until_ns(NS_PER_S // 4)
+    far.send(b"3.3\n")
+    assert arrived(transport) == ["3.3"]
+    clock.sleep_until_ns(NS_PER_S // 2)
+    assert transport.poll() == []
+    clock.sleep_until_ns(NS_PER_S)
+    with pytest.raises(BenchError, match=r"did not answer '\*OPC\?'"):
+        transport.poll()
+    transport.close()
+    far.close()
 
 
 def test_the_scripted_twin_is_strict() -> None:

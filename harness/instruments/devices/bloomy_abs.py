@@ -95,9 +95,9 @@ class BloomyAbsDevice(ScpiDevice):
     def __init__(self, settings: InstrumentSettings) -> None:
         super().__init__(settings)
         greatest = max((max(channels) for channels in settings.channels.values()), default=1)
-        count = int(settings.options.get("units", -(-greatest // CELLS)))
-        first = int(settings.options.get("first_unit", 0))
-        self._addressed = settings.options.get("addressed", 1) != 0
+        count = int(settings.number("units", -(-greatest // CELLS)))
+        first = int(settings.number("first_unit", 0))
+        self._addressed = settings.number("addressed", 1) != 0
         self.units = {first + place: Unit(self) for place in range(count)}
         self._ntc = ntc_of(settings.name, settings.options)
 

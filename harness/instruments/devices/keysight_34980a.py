@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import UsageError
 from harness.instruments.devices.scpi import OUT_OF_RANGE, Call, DeviceError, Interpreter, ScpiDevice, number_text
 from harness.instruments.model import ANALOG, LINES, InstrumentSettings
 
@@ -23,9 +24,9 @@ class Keysight34980aDevice(ScpiDevice):
 
     def __init__(self, settings: InstrumentSettings) -> None:
         super().__init__(settings)
-        self._per_slot = int(settings.options.get("relays_per_slot", 64))
-        self._first_slot = int(settings.options.get("relay_slot", 1))
-        self._digital = int(settings.options.get("digital_channel", 7101))
+        self._per_slot = int(settings.number("relays_per_slot", 64, 1, LAST_COUNTED))
+        self._first_slot = int(settings.number("relay_slot", 1))
+        self._digital = int(settings.number("digital_channel", 7101))
         self._relays = {
             name: [self._native(channel) for channel in channels]
             for name, channels in settings.channels.items()
@@ -33,6 +34,7 @@ class Keysight34980aDevice(ScpiDevice):
         }
         self._fitted = {relay for relays in self._relays.values() for relay in relays}
         self.closed: set[int] = set()
+        self._scales = {name: _scale(settings, name) for name in settings.channels if name in ANALOG}
         dacs = [channels[0] for name, channels in settings.channels.items() if name in ANALOG]
         self.volts = dict.fromkeys(dacs, 0.0)
         self.lit: set[int] = set()
@@ -76,8 +78,7 @@ class Keysight34980aDevice(ScpiDevice):
         on = {name: bool(values.any()) for name, values in given.items()}
         for name, channels in self.settings.channels.items():
             if name in ANALOG:
-                gain = float(self.settings.options[f"{name}_gain"])
-                offset = float(self.settings.options.get(f"{name}_offset_v", 0.0))
+                gain, offset = self._scales[name]
                 lit = channels[0] in self.lit
                 given[name] = np.array([(self.volts[channels[0]] - offset) / gain if lit else 0.0])
                 on[name] = lit
@@ -128,6 +129,14 @@ class Keysight34980aDevice(ScpiDevice):
 
     def _message(self, text: str) -> str:
         return self._interpreter.message(text)
+
+
+def _scale(settings: InstrumentSettings, name: str) -> tuple[float, float]:
+    """Volts for each unit, and at 0."""
+    gain = settings.number(f"{name}_gain", 0.0)
+    if gain == 0.0:
+        raise UsageError(f"{settings.name}: option {name}_gain is missing or 0: volts of the output for each unit")
+    return gain, settings.number(f"{name}_offset_v", 0.0)
 
 
 def _bits(values: Iterable[bool]) -> str:

@@ -57,7 +57,20 @@ class OneOutputDevice(ScpiDevice):
         return self._interpreter.message(text)
 
 
-class KeysightE364xDevice(OneOutputDevice):
+class SupplyDevice(OneOutputDevice):
+    """A power supply: the level is a voltage, and the output can be the switch of the supply line."""
+
+    limit_a = 0.0
+
+    def given(self) -> Mapping[str, NDArray[np.float64]]:
+        """The voltage, and the supply line when the output is its switch."""
+        given = dict(super().given())
+        if "supply_connected" in self.settings.channels and given:
+            given["supply_connected"] = np.array([float(self.on)])
+        return given
+
+
+class KeysightE364xDevice(SupplyDevice):
     """An E3645A on RS-232: nothing but queries before SYSTem:REMote. 35 V in the low range, 60 V in the high."""
 
     identity = "Agilent Technologies,E3645A,0,1.4-5.0-1.0"
@@ -66,17 +79,9 @@ class KeysightE364xDevice(OneOutputDevice):
     greatest_a = 2.266
 
     def __init__(self, settings: InstrumentSettings) -> None:
-        self.remote = settings.options.get("remote", 1) == 0
+        self.remote = settings.number("remote", 1) == 0
         self.high = False
-        self.limit_a = 0.0
         super().__init__(settings)
-
-    def given(self) -> Mapping[str, NDArray[np.float64]]:
-        """The voltage, and the supply line when the output is its switch."""
-        given = dict(super().given())
-        if "supply_connected" in self.settings.channels and given:
-            given["supply_connected"] = np.array([float(self.on)])
-        return given
 
     def _commands(self) -> dict[str, Handler]:
         return super()._commands() | {
@@ -117,23 +122,12 @@ class KeysightE364xDevice(OneOutputDevice):
         self._switch(call)
 
 
-class TdkGenesysDevice(OneOutputDevice):
+class TdkGenesysDevice(SupplyDevice):
     """A Genesys of 600 V."""
 
     identity = "TDK-LAMBDA,GEN600-5.5-LAN,S/N 11111-111111,REV:1U:3.0-D"
     greatest_v = 600.0
     greatest_a = 5.5
-
-    def __init__(self, settings: InstrumentSettings) -> None:
-        self.limit_a = 0.0
-        super().__init__(settings)
-
-    def given(self) -> Mapping[str, NDArray[np.float64]]:
-        """The voltage, and the supply line when the output is its switch."""
-        given = dict(super().given())
-        if "supply_connected" in self.settings.channels and given:
-            given["supply_connected"] = np.array([float(self.on)])
-        return given
 
     def _commands(self) -> dict[str, Handler]:
         return super()._commands() | {
@@ -164,7 +158,7 @@ class RigolDl3000Device(OneOutputDevice):
         super().__init__(settings)
 
     def _value(self, _name: str) -> float:
-        return self.level * float(self.settings.options.get("turns", 1.0))
+        return self.level * self.settings.number("turns", 1.0)
 
     def _commands(self) -> dict[str, Handler]:
         return super()._commands() | {
@@ -217,5 +211,5 @@ class MeatestM63xDevice(OneOutputDevice):
         }
 
     def _resistance(self, call: Call) -> None:
-        options = self.settings.options
-        self.level = call.number(float(options.get("least_ohm", 10.0)), float(options.get("greatest_ohm", 1e7)))
+        least, greatest = self.settings.number("least_ohm", 10.0), self.settings.number("greatest_ohm", 1e7)
+        self.level = call.number(least, greatest)

@@ -17,6 +17,7 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.errors import UsageError
 from harness.instruments.devices import DeviceFault
 from harness.instruments.model import InstrumentSettings
 
@@ -171,6 +172,8 @@ class ScpiDevice(ABC):
     identity = ""
 
     def __init__(self, settings: InstrumentSettings) -> None:
+        if not settings.channels and not settings.reads:
+            raise UsageError(f"{settings.name}: gives and reads nothing; give it channels, or leave it out")
         self.settings = settings
         self.fault = DeviceFault.NONE
         self._input = bytearray()

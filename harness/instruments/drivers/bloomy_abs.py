@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from harness.errors import UsageError
 from harness.instruments.drivers.channels import by_value, channel_text, unit_and_channel
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps, steps_inside, values_of
+from harness.instruments.drivers.quantities import refuse_beyond, steps, steps_inside, values_of
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import Envelope, Inputs, InstrumentSettings, Transport
 from harness.instruments.ntc import ntc_of
@@ -46,11 +46,11 @@ class BloomyAbs(ScpiInstrument):
     def __init__(self, settings: InstrumentSettings, transport: Transport, envelope: Envelope) -> None:
         super().__init__(settings, transport, envelope)
         self._ntc = ntc_of(settings.name, settings.options)
-        self._resolution_v = max(self._option("resolution_v", 0.0001), 0.0001)
-        self._first = int(self._option("first_unit", 0))
-        self._addressed = self._option("addressed", 1) != 0
+        self._resolution_v = max(self.settings.number("resolution_v", 0.0001), 0.0001)
+        self._first = int(self.settings.number("first_unit", 0))
+        self._addressed = self.settings.number("addressed", 1) != 0
         greatest = max((max(channels) for channels in settings.channels.values()), default=1)
-        self._units = int(self._option("units", (greatest + PER_UNIT - 1) // PER_UNIT))
+        self._units = int(self.settings.number("units", (greatest + PER_UNIT - 1) // PER_UNIT))
         if not 0 <= self._first <= self._first + self._units <= MOST_UNITS or (self._units > 1 and not self._addressed):
             raise UsageError(
                 f"{settings.name}: {self._units} units from {self._first}; RS-485 has the addresses 0 to"
@@ -62,7 +62,6 @@ class BloomyAbs(ScpiInstrument):
         }
         if "temp_connected" in self._places and "cell_temp_degc" not in self._places:
             raise UsageError(f"{settings.name}: temp_connected is the voltage of an open sensor; needs cell_temp_degc")
-        self._sent = Sent()
         self._health_unit = 0
         self._identity_line = self._line(self._units - 1, "*IDN?")
         self._clear_lines = tuple(self._line(unit, "*CLS") for unit in range(self._units))
@@ -98,7 +97,7 @@ class BloomyAbs(ScpiInstrument):
         self._ask_all(self._line(self._units - 1, "OUTP? (@1:8)"), PER_UNIT)
 
     def _setup_lines(self) -> Iterable[str]:
-        source_a, sink_a = self._option("source_a", 0.5), self._option("sink_a", 0.5)
+        source_a, sink_a = self.settings.number("source_a", 0.5), self.settings.number("sink_a", 0.5)
         for unit in range(self._units):
             yield self._line(unit, f"SOUR:CURR:SRC {source_a:.4f},(@1:8)")
             yield self._line(unit, f"SOUR:CURR:SNK {sink_a:.4f},(@1:8)")
@@ -149,9 +148,6 @@ class BloomyAbs(ScpiInstrument):
             unit, channel = self._places[name][index]
             units.setdefault(unit, []).append((channel, index))
         return units.items()
-
-    def _forget_sent(self) -> None:
-        self._sent.forget()
 
     def _ask_health(self) -> None:
         self._health_unit = (self._health_unit + 1) % self._units

@@ -16,42 +16,45 @@ and nothing can be read back.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, UsageError
 from harness.instruments.drivers import OutgoingFrame, Send
-from harness.instruments.drivers.quantities import refuse, refuse_beyond, values_of
-from harness.instruments.model import ANALOG, Envelope, Inputs, InstrumentSettings
+from harness.instruments.drivers.portless import WithoutPort
+from harness.instruments.drivers.quantities import refuse_beyond
+from harness.instruments.model import Envelope, Inputs, InstrumentSettings
 
 MOST_PER_FRAME = 4
+MOST_BYTES = 8
 GREATEST_COUNT = 0xFFFF
+GREATEST_ID, GREATEST_EXTENDED_ID = 0x7FF, 0x1FFF_FFFF
+LEAST_UNIT = 1e-9  # V or K a count; 0 would divide by it
 GIVES = {"cell_voltage_v": "cell_connected", "cell_temp_degc": "temp_connected"}
 
 
-class CanCells:
+class CanCells(WithoutPort):
     """`Instrument` of harness.instruments.model over `send`."""
 
     def __init__(self, settings: InstrumentSettings, envelope: Envelope, send: Send) -> None:
-        self.settings = settings
-        self._envelope = envelope
+        super().__init__(settings, envelope)
         self._send = send
-        self._extended = self._number("extended", 0) != 0
-        self._per_frame = int(self._number("per_frame", MOST_PER_FRAME))
-        self._open = int(self._number("open_count", GREATEST_COUNT))
+        self._extended = settings.number("extended", 0) != 0
+        self._per_frame = int(settings.number("per_frame", MOST_PER_FRAME))
+        self._open = int(settings.number("open_count", GREATEST_COUNT, 1, GREATEST_COUNT))
+        self._repeat_polls = int(settings.number("repeat_polls", 10, 1))
+        self._cell_unit_v = settings.number("cell_unit_v", 0.0001, LEAST_UNIT)
+        self._temp_unit_k = settings.number("temp_unit_k", 0.1, LEAST_UNIT)
         self._order = str(settings.options.get("byte_order", "little"))
-        self._wanted: Inputs | None = None
         self._sent: dict[int, bytes] = {}
-        self._armed = False
-        self._off = False
         self._polls = 0
         self._check_settings()
 
     def identify(self) -> str:
         """What is known: where the values go. Debug firmware does not say who it is."""
-        return f"debug inputs over CAN switched on by {int(self._number('enable_id', 0)):#x}"
+        return f"debug inputs over CAN switched on by {int(self.settings.number('enable_id', 0)):#x}"
 
     def arm(self) -> None:
         """Enable frame, then every value once."""
@@ -64,9 +67,7 @@ class CanCells:
 
     def check(self, inputs: Inputs) -> None:
         """BenchError when a value is NaN, outside the envelope, or does not fit its 16 bits."""
-        for name in self.settings.channels:
-            if name in ANALOG:
-                refuse(self.settings.name, self._envelope, name, values_of(inputs, name))
+        super().check(inputs)
         self._frames(inputs)
 
     def apply(self, inputs: Inputs) -> None:
@@ -76,31 +77,13 @@ class CanCells:
         if self._armed:
             self._send_changes(inputs)
 
-    def acknowledge(self) -> None:
-        """A frame handed to the adapter is all that can be known."""
-
     def poll(self) -> Mapping[str, bool]:
         """Repeat every frame now and then, so that the firmware sees its source alive."""
         self._polls += 1
-        if self._armed and self._wanted is not None and self._polls % int(self._number("repeat_polls", 10)) == 0:
+        if self._armed and self._wanted is not None and self._polls % self._repeat_polls == 0:
             self._sent.clear()
             self._send_changes(self._wanted)
         return {}
-
-    def safe_lines(self) -> Sequence[str]:
-        """None: there is no port to write them to."""
-        return ()
-
-    def off_checks(self) -> Sequence[tuple[str, str]]:
-        """None."""
-        return ()
-
-    def busy(self) -> bool:
-        """Never: frames are with the adapter."""
-        return False
-
-    def let_go(self) -> None:
-        """Nothing: the disable frame is sent by `safe`, which waits for nothing."""
 
     def safe(self) -> None:
         """Disable frame."""
@@ -108,17 +91,6 @@ class CanCells:
         self._wanted = None
         self._command("disable_hex")
         self._off = True
-
-    def is_off(self) -> bool:
-        """Whether the disable frame was the last."""
-        return self._off
-
-    def fileno(self) -> int:
-        """No descriptor."""
-        return -1
-
-    def close(self) -> None:
-        """The bus belongs to others."""
 
     def _send_changes(self, inputs: Inputs) -> None:
         for identifier, data in self._frames(inputs).items():
@@ -129,11 +101,11 @@ class CanCells:
     def _frames(self, inputs: Inputs) -> dict[int, bytes]:
         frames: dict[int, bytes] = {}
         if "cell_voltage_v" in self.settings.channels:
-            counts = inputs.cell_voltage_v / self._number("cell_unit_v", 0.0001)
+            counts = inputs.cell_voltage_v / self._cell_unit_v
             frames |= self._pack("cell_voltage_v", "cell_id", counts, inputs.cell_connected)
         if "cell_temp_degc" in self.settings.channels:
-            above = inputs.cell_temp_degc - self._number("temp_zero_degc", -100.0)
-            counts = above / self._number("temp_unit_k", 0.1)
+            above = inputs.cell_temp_degc - self.settings.number("temp_zero_degc", -100.0)
+            counts = above / self._temp_unit_k
             frames |= self._pack("cell_temp_degc", "temp_id", counts, inputs.temp_connected)
         return frames
 
@@ -145,7 +117,7 @@ class CanCells:
         if GIVES[name] in self.settings.channels:
             whole = np.where(connected, whole, self._open)
         data = whole.astype("<u2" if self._order == "little" else ">u2")
-        identifier = int(self._number(first, 0))
+        identifier = int(self.settings.number(first, 0))
         return {
             identifier + place // self._per_frame: data[place : place + self._per_frame].tobytes()
             for place in range(0, data.size, self._per_frame)
@@ -153,13 +125,7 @@ class CanCells:
 
     def _command(self, option: str) -> None:
         data = bytes.fromhex(str(self.settings.options[option]))
-        self._send(OutgoingFrame(int(self._number("enable_id", 0)), data, self._extended))
-
-    def _number(self, name: str, default: float) -> float:
-        value = self.settings.options.get(name, default)
-        if isinstance(value, str) or not np.isfinite(value):
-            raise UsageError(f"{self.settings.name}: option {name} = {value!r}; a number is needed")
-        return float(value)
+        self._send(OutgoingFrame(int(self.settings.number("enable_id", 0)), data, self._extended))
 
     def _check_settings(self) -> None:
         given = self.settings.channels
@@ -176,10 +142,41 @@ class CanCells:
                 ' byte_order "little" or "big"'
             )
         for option in ("enable_hex", "disable_hex"):
-            try:
-                bytes.fromhex(str(self.settings.options[option]))
-            except ValueError:
-                raise UsageError(f"{self.settings.name}: option {option}: pairs of hexadecimal digits") from None
+            self._check_hex(option)
+        self._check_identifiers()
+
+    def _check_hex(self, option: str) -> None:
+        text = str(self.settings.options[option])
+        try:
+            fits = len(bytes.fromhex(text)) <= MOST_BYTES
+        except ValueError:
+            fits = False
+        if not fits:
+            raise UsageError(
+                f"{self.settings.name}: option {option} = '{text}'; at most {MOST_BYTES} pairs of hexadecimal digits"
+            )
+
+    def _check_identifiers(self) -> None:
+        """Every frame needs an identifier of its own that there is; of two with the same one would be lost."""
+        greatest = GREATEST_EXTENDED_ID if self._extended else GREATEST_ID
+        counts = {"enable_id": 1}
+        for name, option in (("cell_voltage_v", "cell_id"), ("cell_temp_degc", "temp_id")):
+            if name in self.settings.channels:
+                counts[option] = -(-len(self.settings.channels[name]) // self._per_frame)
+        used: dict[int, str] = {}
+        for option, count in counts.items():
+            first = int(self.settings.number(option, 0, 0))
+            if first + count - 1 > greatest:
+                raise UsageError(
+                    f"{self.settings.name}: option {option} = {first:#x}: {count} frames from there;"
+                    f" identifiers end at {greatest:#x}"
+                )
+            for identifier in range(first, first + count):
+                if used.setdefault(identifier, option) != option:
+                    raise UsageError(
+                        f"{self.settings.name}: frames of {used[identifier]} and {option} have the same identifier"
+                        f" {identifier:#x}"
+                    )
 
 
 def no_bus(frame: OutgoingFrame) -> None:

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from harness.errors import UsageError
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps_inside, values_of
+from harness.instruments.drivers.quantities import refuse_beyond, steps_inside, values_of
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import ANALOG, Envelope, Inputs, InstrumentSettings, Transport
 
@@ -55,8 +55,7 @@ class DcSource(ScpiInstrument):
                 f" found {', '.join(settings.channels) or 'nothing'}"
             )
         self._quantity = given[0]
-        self._resolution_v = max(self._option("resolution_v", 0.001), 0.001)
-        self._sent = Sent()
+        self._resolution_v = max(self.settings.number("resolution_v", 0.001), 0.001)
 
     def safe_lines(self) -> Sequence[str]:
         """Output off."""
@@ -71,14 +70,14 @@ class DcSource(ScpiInstrument):
         return self._ask(f"{self.output_head}?").upper() in OFF_ANSWERS
 
     def _setup_lines(self) -> Iterable[str]:
-        yield f"{self.current_head} {self._option('current_a', 1.0):.3f}"
+        yield f"{self.current_head} {self.settings.number('current_a', 1.0):.3f}"
 
     def _on_lines(self) -> Iterable[str]:
         if "supply_connected" not in self.settings.channels:
             yield f"{self.output_head} ON"
 
     def _check(self, inputs: Inputs) -> None:
-        greatest = self._option("greatest_v", self.greatest_v)
+        greatest = self.settings.number("greatest_v", self.greatest_v)
         refuse_beyond(self._place, self._quantity, values_of(inputs, self._quantity), 0.0, greatest, "V")
 
     def _change_lines(self, inputs: Inputs) -> Iterable[str]:
@@ -91,9 +90,6 @@ class DcSource(ScpiInstrument):
             if self._sent.changed("supply_connected", on).size:
                 yield f"{self.output_head} {'ON' if on[0] else 'OFF'}"
 
-    def _forget_sent(self) -> None:
-        self._sent.forget()
-
 
 class KeysightE364x(DcSource):
     """E3640A to E3645A."""
@@ -105,7 +101,7 @@ class KeysightE364x(DcSource):
         return (*self._remote_lines(), *super().safe_lines())
 
     def _remote_lines(self) -> Sequence[str]:
-        return ("SYST:REM",) if self._option("remote", 1) != 0 else ()
+        return ("SYST:REM",) if self.settings.number("remote", 1) != 0 else ()
 
     def _setup_lines(self) -> Iterable[str]:
         yield from self._remote_lines()

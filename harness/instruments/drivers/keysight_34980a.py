@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from harness.errors import UsageError
 from harness.instruments.drivers.channels import channel_text, chunks
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps, values_of
+from harness.instruments.drivers.quantities import refuse_beyond, steps, values_of
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import ANALOG, LINES, READINGS, Envelope, Inputs, InstrumentSettings, Transport
 
@@ -45,9 +45,9 @@ class Keysight34980a(ScpiInstrument):
 
     def __init__(self, settings: InstrumentSettings, transport: Transport, envelope: Envelope) -> None:
         super().__init__(settings, transport, envelope)
-        self._per_slot = int(self._option("relays_per_slot", 64))
-        self._slot = int(self._option("relay_slot", 1))
-        self._digital = int(self._option("digital_channel", 7101))
+        self._per_slot = int(settings.number("relays_per_slot", 64, 1, NATIVE - 1))
+        self._slot = int(settings.number("relay_slot", 1))
+        self._digital = int(settings.number("digital_channel", 7101))
         self._relays = {
             name: [self._relay(channel) for channel in channels]
             for name, channels in settings.channels.items()
@@ -55,7 +55,6 @@ class Keysight34980a(ScpiInstrument):
         }
         self._outputs = {name: channels[0] for name, channels in settings.channels.items() if name in ANALOG}
         self._scale = {name: self._scale_of(name) for name in self._outputs}
-        self._sent = Sent()
 
     @property
     def _all_relays(self) -> list[int]:
@@ -114,9 +113,6 @@ class Keysight34980a(ScpiInstrument):
             if self._sent.changed(name, whole).size:
                 yield f"SOUR:VOLT {whole[0] * STEP_V:.4f},(@{channel})"
 
-    def _forget_sent(self) -> None:
-        self._sent.forget()
-
     def _ask_readings(self) -> None:
         line = f"SENS:DIG:DATA:BYTE? (@{self._digital})"
         self._ask_later(line, lambda answer: self._bits(line, answer))
@@ -134,6 +130,9 @@ class Keysight34980a(ScpiInstrument):
         return slot * NATIVE + (channel - 1) % self._per_slot + 1
 
     def _scale_of(self, name: str) -> tuple[float, float]:
-        if f"{name}_gain" not in self.settings.options:
-            raise UsageError(f"{self.settings.name}: option {name}_gain is missing: volts of the output for each unit")
-        return self._option(f"{name}_gain", 0.0), self._option(f"{name}_offset_v", 0.0)
+        gain = self.settings.number(f"{name}_gain", 0.0)
+        if gain == 0.0:
+            raise UsageError(
+                f"{self.settings.name}: option {name}_gain is missing or 0: volts of the output for each unit"
+            )
+        return gain, self.settings.number(f"{name}_offset_v", 0.0)

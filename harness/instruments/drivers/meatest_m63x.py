@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps, steps_inside, values_of
+from harness.instruments.drivers.quantities import refuse_beyond, steps, steps_inside, values_of
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import Envelope, Inputs, InstrumentSettings, Transport
 from harness.instruments.ntc import ntc_of
@@ -42,8 +42,7 @@ class MeatestM63x(ScpiInstrument):
         (self._quantity,) = settings.channels
         self._ntc = ntc_of(settings.name, settings.options)
         default = 10.0 if self._quantity == "insulation_ohm" else 0.1
-        self._resolution_ohm = max(self._option("resolution_ohm", default), 0.001)
-        self._sent = Sent()
+        self._resolution_ohm = max(self.settings.number("resolution_ohm", default), 0.001)
 
     def safe_lines(self) -> Sequence[str]:
         """Output open."""
@@ -68,7 +67,7 @@ class MeatestM63x(ScpiInstrument):
         return values if self._quantity == "insulation_ohm" else self._ntc.resistance_ohm(values)
 
     def _check(self, inputs: Inputs) -> None:
-        least, greatest = self._option("least_ohm", 10.0), self._option("greatest_ohm", 1e7)
+        least, greatest = self.settings.number("least_ohm", 10.0), self.settings.number("greatest_ohm", 1e7)
         refuse_beyond(self._place, self._quantity, self._ohm(inputs), least, greatest, "ohm")
 
     def _change_lines(self, inputs: Inputs) -> Iterable[str]:
@@ -78,6 +77,3 @@ class MeatestM63x(ScpiInstrument):
             whole = steps(self._ohm(inputs), self._resolution_ohm)
         if self._sent.changed(self._quantity, whole).size:
             yield f":RES {whole[0] * self._resolution_ohm:.3f}"
-
-    def _forget_sent(self) -> None:
-        self._sent.forget()

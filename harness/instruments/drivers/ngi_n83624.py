@@ -19,7 +19,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from harness.errors import BenchError
 from harness.instruments.drivers.channels import by_value, channel_text_plain, chunks, unit_and_channel
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps_inside
+from harness.instruments.drivers.quantities import refuse_beyond, steps_inside
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import Envelope, Inputs, InstrumentSettings, Transport
 
@@ -43,9 +43,8 @@ class NgiN83624(ScpiInstrument):
         self._channels = settings.channels[QUANTITY]
         for channel in self._channels:
             unit_and_channel(settings.name, channel, CHANNELS, 1)
-        self._resolution_v = max(self._option("resolution_v", 0.0001), 0.0001)
-        self._greatest_v = self._option("greatest_v", 6.0)
-        self._sent = Sent()
+        self._resolution_v = max(self.settings.number("resolution_v", 0.0001), 0.0001)
+        self._greatest_v = self.settings.number("greatest_v", 6.0)
         self._health = 0
 
     def safe_lines(self) -> Sequence[str]:
@@ -61,7 +60,7 @@ class NgiN83624(ScpiInstrument):
         return not any(self._ask_all(f"OUTP{channel}:ONOFF?", 1)[0] for channel in range(1, CHANNELS + 1))
 
     def _setup_lines(self) -> Iterable[str]:
-        limit_ma = self._option("limit_ma", 1000)
+        limit_ma = self.settings.number("limit_ma", 1000)
         for channel in self._channels:
             yield f":OUTP{channel}:MODE 0;:SOUR{channel}:OUTCURR {limit_ma:g};:SOUR{channel}:RANG 3"
 
@@ -84,9 +83,6 @@ class NgiN83624(ScpiInstrument):
         ]
         for some in chunks(parts, MOST_PARTS):
             yield ";".join(some)
-
-    def _forget_sent(self) -> None:
-        self._sent.forget()
 
     def _ask_health(self) -> None:
         channel = self._channels[self._health % len(self._channels)]

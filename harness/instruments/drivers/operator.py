@@ -10,31 +10,28 @@ bench allows. Safe state: the person is asked to switch everything off and to co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import BenchError, UsageError
-from harness.instruments.drivers.quantities import refuse, values_of
+from harness.instruments.drivers.portless import WithoutPort
+from harness.instruments.drivers.quantities import values_of
 from harness.instruments.model import ANALOG, LINES, Envelope, Inputs, InstrumentSettings
 
 SPAN_PART = 0.01
 HELP = "[Enter: done, skip, abort] "
 
 
-class Operator:
+class Operator(WithoutPort):
     """`Instrument` of harness.instruments.model without a port. `ask` shows a text and returns what was typed."""
 
     def __init__(self, settings: InstrumentSettings, envelope: Envelope, ask: Callable[[str], str]) -> None:
         if settings.reads:
             raise UsageError(f"{settings.name}: a person cannot read {', '.join(settings.reads)} in time")
-        self.settings = settings
-        self._envelope = envelope
+        super().__init__(settings, envelope)
         self._ask = ask
-        self._wanted: Inputs | None = None
-        self._armed = False
-        self._off = False
         self._set: dict[str, NDArray[np.float64]] = {}
         self.skipped: list[str] = []
 
@@ -53,12 +50,6 @@ class Operator:
         if self._wanted is not None:
             self.apply(self._wanted)
 
-    def check(self, inputs: Inputs) -> None:
-        """BenchError when a value is NaN or outside the envelope."""
-        for name in self.settings.channels:
-            if name in ANALOG:
-                refuse(self.settings.name, self._envelope, name, values_of(inputs, name))
-
     def apply(self, inputs: Inputs) -> None:
         """Check the limits; ask, and wait, for what changed by more than its step."""
         self.check(inputs)
@@ -72,27 +63,9 @@ class Operator:
                 self._request(self._text(name, values))
                 self._set[name] = values
 
-    def acknowledge(self) -> None:
-        """Everything was confirmed when it was asked for."""
-
     def poll(self) -> Mapping[str, bool]:
         """Nothing is read."""
         return {}
-
-    def safe_lines(self) -> Sequence[str]:
-        """None: a guardian process cannot ask a person in time."""
-        return ()
-
-    def off_checks(self) -> Sequence[tuple[str, str]]:
-        """None."""
-        return ()
-
-    def busy(self) -> bool:
-        """Never: `apply` returns when the person has done it."""
-        return False
-
-    def let_go(self) -> None:
-        """Nothing: a person is asked by `safe`."""
 
     def safe(self) -> None:
         """Ask to switch off, and for a confirmation."""
@@ -103,17 +76,6 @@ class Operator:
         self._off = not answer.strip()
         if not self._off:
             raise BenchError(f"{self.settings.name}: not confirmed as off ('{answer.strip()}'). Look before touching.")
-
-    def is_off(self) -> bool:
-        """As confirmed last."""
-        return self._off
-
-    def fileno(self) -> int:
-        """No descriptor."""
-        return -1
-
-    def close(self) -> None:
-        """Nothing to let go of."""
 
     def _step(self, name: str) -> float:
         if name in LINES:

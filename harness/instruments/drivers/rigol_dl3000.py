@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.errors import UsageError
-from harness.instruments.drivers.quantities import Sent, refuse_beyond, steps_inside, values_of
+from harness.instruments.drivers.quantities import refuse_beyond, steps_inside, values_of
 from harness.instruments.drivers.scpi import ScpiInstrument
 from harness.instruments.model import Envelope, Inputs, InstrumentSettings, Transport
 
@@ -36,10 +36,9 @@ class RigolDl3000(ScpiInstrument):
 
     def __init__(self, settings: InstrumentSettings, transport: Transport, envelope: Envelope) -> None:
         super().__init__(settings, transport, envelope)
-        self._turns = self._option("turns", 1.0)
+        self._turns = self.settings.number("turns", 1.0)
         if self._turns <= 0.0:
             raise UsageError(f"{settings.name}: option turns = {self._turns:g}; above 0")
-        self._sent = Sent()
 
     def safe_lines(self) -> Sequence[str]:
         """Input off."""
@@ -64,13 +63,10 @@ class RigolDl3000(ScpiInstrument):
         return values_of(inputs, QUANTITY) / self._turns
 
     def _check(self, inputs: Inputs) -> None:
-        refuse_beyond(self._place, QUANTITY, self._load_a(inputs), 0.0, self._option("greatest_a", 40.0), "A")
+        refuse_beyond(self._place, QUANTITY, self._load_a(inputs), 0.0, self.settings.number("greatest_a", 40.0), "A")
 
     def _change_lines(self, inputs: Inputs) -> Iterable[str]:
         least, greatest = self._envelope.limits[QUANTITY]
         whole = steps_inside(self._load_a(inputs), RESOLUTION_A, (least / self._turns, greatest / self._turns))
         if self._sent.changed(QUANTITY, whole).size:
             yield f":SOUR:CURR:LEV:IMM {whole[0] * RESOLUTION_A:.3f}"
-
-    def _forget_sent(self) -> None:
-        self._sent.forget()

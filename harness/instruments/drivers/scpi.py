@@ -8,6 +8,8 @@ limits and getting back in step is here. `*IDN?`, `*OPC?` and `SYSTem:ERRor?` ar
 
 from __future__ import annotations
 
+import contextlib
+import math
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,7 +18,7 @@ from typing import ClassVar
 import numpy as np
 
 from harness.errors import BenchError, UsageError
-from harness.instruments.drivers.quantities import count_text, refuse, resting, values_of
+from harness.instruments.drivers.quantities import Sent, count_text, refuse, resting, values_of
 from harness.instruments.lines import shown
 from harness.instruments.model import ANALOG, READINGS, Envelope, Inputs, InstrumentSettings, Transport
 
@@ -39,6 +41,7 @@ class ScpiInstrument(ABC):
         self._transport = transport
         self._envelope = envelope
         self._asked: deque[tuple[str, Callable[[str], Mapping[str, bool]]]] = deque()
+        self._sent = Sent()
         self._wanted: Inputs | None = None
         self._armed = False
         self._polls = 0
@@ -69,15 +72,11 @@ class ScpiInstrument(ABC):
 
     @abstractmethod
     def _change_lines(self, inputs: Inputs) -> Iterable[str]:
-        """Lines for what differs from what was sent last."""
+        """Lines for what differs from what was sent last, by `_sent`."""
 
     @abstractmethod
     def _on_lines(self) -> Iterable[str]:
         """Lines that switch the outputs on."""
-
-    @abstractmethod
-    def _forget_sent(self) -> None:
-        """The settings of the instrument are unknown from now on."""
 
     def _ask_readings(self) -> None:
         """Ask for the readings of `settings.reads`, with `_ask_later`."""
@@ -115,7 +114,7 @@ class ScpiInstrument(ABC):
 
     def arm(self) -> None:
         """Values first (those last given to `apply`, else resting ones), then outputs on, then the error queue."""
-        self._forget_sent()
+        self._sent.forget()
         for line in (*self._clear_lines, *self._setup_lines(), *self._value_lines(), *self._on_lines()):
             self._transport.write(line)
         self._armed = True
@@ -162,7 +161,7 @@ class ScpiInstrument(ABC):
         """See Instrument."""
         self._armed = False
         self._wanted = None
-        self._forget_sent()
+        self._sent.forget()
         self._transport.write("")
         for line in self.safe_lines():
             self._transport.write(line)
@@ -194,13 +193,6 @@ class ScpiInstrument(ABC):
     def _place(self) -> str:
         return f"{self.settings.name} at {self.settings.port}"
 
-    def _option(self, name: str, default: float) -> float:
-        """A number of `options`. UsageError when it is none."""
-        value = self.settings.options.get(name, default)
-        if isinstance(value, str) or not np.isfinite(value):
-            raise UsageError(f"{self.settings.name}: option {name} = {value!r}; a number is needed")
-        return float(value)
-
     def _ask(self, line: str) -> str:
         """Send and wait for the answer, after the answers that are still due."""
         while self._asked:
@@ -224,12 +216,12 @@ class ScpiInstrument(ABC):
         self._asked.append((line, take))
 
     def _number(self, line: str, answer: str) -> float:
-        try:
-            return float(answer)
-        except ValueError:
-            raise BenchError(
-                f"{self._place}: answered '{shown(answer)}' to '{shown(line)}', expected a number"
-            ) from None
+        number = math.nan
+        with contextlib.suppress(ValueError):
+            number = float(answer)
+        if not math.isfinite(number):
+            raise BenchError(f"{self._place}: answered '{shown(answer)}' to '{shown(line)}', expected a number")
+        return number
 
     def _resting_inputs(self, name: str, count: int) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
         """What to arm with when nothing was given: analogue values at rest, lines open."""
@@ -301,6 +293,8 @@ class ScpiInstrument(ABC):
         return any(model.lower() in text.lower() for model in self.models)
 
     def _check_settings(self) -> None:
+        if not self.settings.channels and not self.settings.reads:
+            raise UsageError(f"{self.settings.name}: gives and reads nothing; give it channels, or leave it out")
         wrong = frozenset(self.settings.channels) - self.gives
         if wrong:
             raise UsageError(
