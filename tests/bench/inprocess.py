@@ -143,6 +143,7 @@ class WireRack:
         self.driven = Outputs()
         self.broken: Callable[[Inputs], str] = lambda _: ""
         self.unsafe = False
+        self.interrupted = False  # once, by the next thing that takes long
 
     def identify(self) -> Mapping[str, str]:
         self.calls.append("identify")
@@ -151,6 +152,7 @@ class WireRack:
     def arm(self, inputs: Inputs | None = None) -> None:
         self.calls.append("arm")
         self.is_armed, self.current = True, inputs
+        self._interrupt()
 
     def apply(self, inputs: Inputs) -> None:
         if not self.is_armed:
@@ -165,9 +167,15 @@ class WireRack:
 
     def safe(self) -> None:
         self.calls.append("safe")
+        self._interrupt()
         if self.unsafe:
             raise BenchError("the relay that takes the supply away does not answer")
         self.is_armed = False
+
+    def _interrupt(self) -> None:
+        if self.interrupted:
+            self.interrupted = False
+            raise KeyboardInterrupt
 
     # the controller's side
 

@@ -255,6 +255,52 @@ def test_when_the_safe_state_is_not_reached_the_guardian_puts_outputs_off(bench:
     assert watch.calls[-1] == "release"
 
 
+def test_outputs_are_put_off_although_the_latch_cannot_be_written(bench: Bench, loop: Loop) -> None:
+    def full_disk(_: BenchError) -> None:
+        raise BenchError("the latch of the bench cannot be kept: no space left")
+
+    watch = FakeWatch([])
+    session = BenchSession(
+        bench, loop.port, loop.rack, clock=loop.clock, guardian=watch.start, on_failure=full_disk
+    ).__enter__()
+    session.live("standby").step()
+    loop.rack.unsafe = True
+    with pytest.raises(BenchError, match="no space left"):
+        session.close()
+    assert watch.calls[-2:] == ["put off", "release"]
+
+
+def test_an_interrupt_on_the_way_to_the_safe_state_begins_it_again(bench: Bench, loop: Loop) -> None:
+    watch = FakeWatch([])
+    session = BenchSession(bench, loop.port, loop.rack, clock=loop.clock, guardian=watch.start).__enter__()
+    session.live("standby").step()
+    loop.rack.interrupted = True
+    with pytest.raises(KeyboardInterrupt):
+        session.close()
+    assert not loop.rack.is_armed
+    assert watch.calls[-2:] == ["rest", "release"]
+
+
+def test_an_interrupt_while_the_next_scenario_is_armed_leads_to_the_safe_state_at_once(
+    bench: Bench, loop: Loop
+) -> None:
+    with BenchSession(bench, loop.port, loop.rack, clock=loop.clock) as session:
+        session.run(scenario(start="standby", duration_s=0.5))
+        loop.rack.interrupted = True
+        with pytest.raises(KeyboardInterrupt):
+            session.run(scenario(start="standby", duration_s=0.5))
+        assert not loop.rack.is_armed
+
+
+def test_a_guardian_lost_while_the_supply_is_off_leads_to_the_safe_state_at_once(bench: Bench, loop: Loop) -> None:
+    watch = FakeWatch([])
+    watch.lost = lambda: loop.rack.is_armed
+    with BenchSession(bench, loop.port, loop.rack, clock=loop.clock, guardian=watch.start) as session:
+        run = session.run(scenario(start="standby", duration_s=0.5))
+        assert "guardian was killed" in run.error
+        assert not loop.rack.is_armed
+
+
 def test_a_live_pack_is_not_energised(bench: Bench, loop: Loop) -> None:
     def live() -> None:
         raise BenchError("the pack is live: contactor_positive is driven")
@@ -337,6 +383,7 @@ class FakeWatch:
 
     def __init__(self, calls: list[str]) -> None:
         self.calls = calls
+        self.lost: Callable[[], bool] = lambda: False
 
     def start(self) -> FakeWatch:
         self.calls.append("guard")
@@ -344,6 +391,8 @@ class FakeWatch:
 
     def beat(self) -> None:
         self.calls.append("beat")
+        if self.lost():
+            raise BenchError("the guardian was killed")
 
     def rest(self) -> None:
         self.calls.append("rest")
