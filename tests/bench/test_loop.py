@@ -301,6 +301,16 @@ def test_a_guardian_lost_while_the_supply_is_off_leads_to_the_safe_state_at_once
         assert not loop.rack.is_armed
 
 
+def test_what_was_recorded_until_the_guardian_was_lost_is_kept(bench: Bench, loop: Loop) -> None:
+    watch = FakeWatch([])
+    watch.lost = lambda: loop.rack.current is not None and loop.rack.current.cell_voltage_v.max() > 3.75
+    with BenchSession(bench, loop.port, loop.rack, clock=loop.clock, guardian=watch.start) as session:
+        run = session.run(scenario(OVERVOLTAGE))
+    assert "guardian was killed" in run.error
+    assert run.trace.duration_s == pytest.approx(2.0, abs=0.02)
+    assert len(run.trace.frames) > 100
+
+
 def test_a_live_pack_is_not_energised(bench: Bench, loop: Loop) -> None:
     def live() -> None:
         raise BenchError("the pack is live: contactor_positive is driven")
