@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, cast
@@ -37,10 +37,14 @@ class Stage:
     port_error: str = ""
     identify_error: str = ""
     safe_error: str = ""
-    outputs: Outputs | None = None
+    outputs: Outputs | None = field(default_factory=Outputs)
 
     def __post_init__(self) -> None:
         self.wire, self.instrument = socket.socketpair()
+
+    def close(self) -> None:
+        self.wire.close()
+        self.instrument.close()
 
     def received(self) -> bytes:
         """What the guardian wrote to the instrument."""
@@ -127,6 +131,9 @@ class FakeRack:
         if self._stage.safe_error:
             raise BenchError(self._stage.safe_error)
 
+    def is_off(self) -> bool:
+        return True
+
     def safe_plan(self) -> list[SafeStep]:
         return [SafeStep("cells", self._stage.wire.fileno(), b"OUTP OFF\n")]
 
@@ -162,10 +169,8 @@ class FakeSession:
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    it = Stage()
-    yield it
-    it.wire.close()
-    it.instrument.close()
+    with closing(Stage()) as it:
+        yield it
 
 
 @pytest.fixture
