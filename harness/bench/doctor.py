@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.bench.buscheck import check_bus
 from harness.bench.checks import Check, from_error, not_checked, ok, problem
-from harness.bench.energise import Parts, energised, port_settings
+from harness.bench.energise import Parts, ask_person, energised, port_settings
 from harness.bench.file import Bench
 from harness.bench.hostcheck import check_clock, check_disk
 from harness.bench.latch import Latch, event_text
@@ -97,7 +97,7 @@ class _Doctor:
     def _instruments(self, opened: ExitStack) -> Iterator[Check]:
         bench = self._bench
         try:
-            self._rack = rack = self._parts.rack(bench.instruments, bench.envelope, self._clock, ask=input)
+            self._rack = rack = self._parts.rack(bench.instruments, bench.envelope, self._clock, ask=ask_person)
             opened.callback(rack.close)
         except HarnessError as error:
             yield from_error("instruments", error)

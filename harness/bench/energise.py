@@ -187,11 +187,7 @@ class Energised:
 
     def ask(self, text: str) -> str:
         """Ask a person and wait; the guardian hears of this process meanwhile."""
-        sys.stderr.write(text)
-        sys.stderr.flush()
-        while not select.select([sys.stdin], [], [], _ASK_S)[0]:
-            self.watch.waiting()
-        return sys.stdin.readline().rstrip("\n")
+        return ask_person(text, self.watch.waiting)
 
     def send(self, frame: OutgoingFrame) -> None:
         """Cell values over CAN: a frame of an instrument."""
@@ -235,6 +231,20 @@ class Energised:
             )
             self.latch.set(str(error), run=self._run)
             raise error
+
+
+def ask_person(text: str, waiting: Callable[[], None] = lambda: None) -> str:
+    """Ask on the terminal; `waiting` is called meanwhile. Raises BenchError when nobody is there: the end of the input
+    is no answer.
+    """
+    sys.stderr.write(text)
+    sys.stderr.flush()
+    while not select.select([sys.stdin], [], [], _ASK_S)[0]:
+        waiting()
+    line = sys.stdin.readline()
+    if not line:
+        raise BenchError(f"nobody answered '{text.strip()}': standard input has ended. Start it on a terminal")
+    return line.rstrip("\n")
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from typing import Any, Self, cast
 
 import pytest
 
-from harness.bench.energise import Parts, energised
+from harness.bench.energise import Parts, ask_person, energised
 from harness.bench.file import Bench
 from harness.bench.latch import Latch, LatchedError
 from harness.bench.signals import orderly_end
@@ -284,6 +284,17 @@ def test_a_second_signal_does_not_disturb_the_way_to_the_safe_state() -> None:
             os.kill(os.getpid(), signal.SIGHUP)
             steps.append("outputs off")
     assert steps == ["outputs off"]
+
+
+def test_the_end_of_the_input_is_no_answer_of_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as line:
+        monkeypatch.setattr("sys.stdin", line)
+        os.write(writer, b"A. Weber\n")
+        assert ask_person("your name: ") == "A. Weber"
+        os.close(writer)
+        with pytest.raises(BenchError, match=r"nobody answered 'switch off all:':.*terminal"):
+            ask_person("switch off all: ")
 
 
 def test_ctrl_z_does_not_freeze_an_energised_harness() -> None:
