@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.bench.pins import Pins
 from harness.bench.serve import ServedController
@@ -51,7 +52,7 @@ class SharedClock(ManualClock):
 
 
 class WirePort:
-    """One end of a CAN bus that is nothing but memory. `lost`: the adapter is pulled."""
+    """One end of a CAN bus that is nothing but memory. `lost`: the adapter is pulled; `missing`: frames it overran."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
@@ -59,6 +60,7 @@ class WirePort:
         self.arrived: deque[PortFrame] = deque()
         self.sent: list[PortFrame] = []
         self.lost = False
+        self.missing = 0
 
     def send(self, frame: PortFrame) -> None:
         self._check()
@@ -77,7 +79,7 @@ class WirePort:
         return None
 
     def status(self) -> PortStatus:
-        return PortStatus(NodeState.ERROR_ACTIVE)
+        return PortStatus(NodeState.ERROR_ACTIVE, lost=self.missing)
 
     def close(self) -> None:
         pass
@@ -143,6 +145,7 @@ class WireRack:
         self.driven = Outputs()
         self.broken: Callable[[Inputs], str] = lambda _: ""
         self.unsafe = False
+        self.held_cells_v: NDArray[np.float64] | None = None  # what the cells stand still at
         self.interrupted = False  # once, by the next thing that takes long
 
     def identify(self) -> Mapping[str, str]:
@@ -194,7 +197,7 @@ class WireRack:
         lines = ("ignition", "charge_plug", "hvil_closed", "crash", "aux_positive", "aux_negative", "aux_precharge")
         single: dict[str, Any] = {name: getattr(inputs, name) for name in (*names, *lines)}
         return Pins(
-            cell_voltage_v=inputs.cell_voltage_v,
+            cell_voltage_v=inputs.cell_voltage_v if self.held_cells_v is None else self.held_cells_v,
             open_cells=np.flatnonzero(~inputs.cell_connected).tolist(),
             cell_temp_degc=inputs.cell_temp_degc,
             open_temps=np.flatnonzero(~inputs.temp_connected).tolist(),

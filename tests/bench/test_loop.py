@@ -16,6 +16,7 @@ from harness.bench.session import BenchRun, BenchSession
 from harness.canbus.portmodel import PortFrame
 from harness.errors import BenchError, RigError
 from harness.instruments.model import Inputs
+from harness.kernel.config import Node
 from harness.rig.resources import rigs_folder
 from harness.rig.session import Run, Session
 from harness.scenario import Scenario
@@ -133,6 +134,45 @@ def test_a_controller_that_is_too_slow_fails(bench: Bench, loop: Loop) -> None:
     with BenchSession(bench, slow, loop.rack, clock=loop.clock) as session:
         run = session.run(scenario(OVERVOLTAGE, start="standby"))
     assert outcome(run, "PRT-OV-3") is Outcome.FAIL
+
+
+def test_a_controller_does_not_fail_for_frames_the_adapter_lost(bench: Bench, loop: Loop) -> None:
+    slow = loop.slow_frames(0.9)
+
+    def overrun(inputs: Inputs) -> str:
+        slow.missing = 1 if inputs.cell_voltage_v.max() > 3.75 else 0
+        return ""
+
+    loop.rack.broken = overrun
+    with BenchSession(bench, slow, loop.rack, clock=loop.clock) as session:
+        run = session.run(scenario(OVERVOLTAGE, start="standby"))
+    assert outcome(run, "PRT-OV-3") is Outcome.INCONCLUSIVE
+    assert run.trace.header["frames_missing"] == 1
+
+
+def test_a_limit_within_what_the_instruments_err_by_decides_nothing(bench: Bench) -> None:
+    found = []
+    for accuracy_v in (0.001, 0.1):  # the fault is 50 mV beyond the limit
+        loop = Loop(bench.rig, accuracy={"cell_voltage_v": accuracy_v})
+        with BenchSession(bench, loop.port, loop.rack, clock=loop.clock) as session:
+            found.append(outcome(session.run(scenario(OVERVOLTAGE, start="standby")), "PRT-OV-3"))
+        loop.close()
+    assert found == [Outcome.PASS, Outcome.INCONCLUSIVE]
+
+
+def test_an_instrument_that_stands_still_between_two_steps_fails_no_controller(bench: Bench, loop: Loop) -> None:
+    def hold(inputs: Inputs) -> str:
+        if loop.rack.driven.contactor_positive and loop.rack.held_cells_v is None:
+            loop.rack.held_cells_v = inputs.cell_voltage_v.copy()
+        return ""
+
+    loop.rack.broken = hold
+    with BenchSession(bench, loop.port, loop.rack, clock=loop.clock) as session:
+        run = session.run(scenario(duration_s=30.0))
+    (frozen,) = (item.id for item in session.requirements if getattr(item, "quantity", "") == "cell_frozen_a")
+    (verdict,) = (item for item in run.verdicts if item.requirement == frozen)
+    assert verdict.outcome is Outcome.INCONCLUSIVE
+    assert "the instrument gives steps" in verdict.reason
 
 
 def once_it_drives(loop: Loop, late_ms: int) -> Callable[[int], int]:
@@ -373,6 +413,17 @@ def test_the_recorder_gets_every_frame_of_both_sides(bench: Bench, loop: Loop) -
     assert len(sent) == len(loop.port.sent)
     assert any(frame.id == 0x100 for frame in seen if not frame.own)
     assert [frame.t_ns for frame in seen] == sorted(frame.t_ns for frame in seen)
+
+
+def test_a_stranger_who_sends_what_the_harness_sends_is_not_taken_for_the_controller(bench: Bench, loop: Loop) -> None:
+    def interfere(_: Inputs) -> str:
+        loop.far_port.send(PortFrame(0, 0x200, bytes(8)))
+        return ""
+
+    loop.rack.broken = interfere
+    with BenchSession(bench, loop.port, loop.rack, clock=loop.clock) as session:
+        frames = session.run(scenario(start="standby", duration_s=0.5)).trace.frames
+    assert set(frames.node[frames.id == 0x200].tolist()) == {Node.VEHICLE, Node.FOREIGN}
 
 
 def test_an_echo_replaces_the_time_of_its_frame(bench: Bench, loop: Loop) -> None:
