@@ -21,8 +21,11 @@ from harness.errors import BenchError
 from harness.instruments.model import Inputs, Outputs
 from harness.kernel.bustypes import NodeState
 from harness.rig.file import Rig
+from harness.rig.session import Run
+from harness.scenario import Scenario
+from harness.verdict import Outcome
 
-SUPPLY_V = 24.0
+OVERVOLTAGE = {"at_s": 2.0, "fault": "cell-voltage", "cell": 17, "voltage_v": 3.80}
 
 
 class SharedClock(ManualClock):
@@ -237,3 +240,38 @@ class Loop:
     def close(self) -> None:
         self.clock.served = None
         self.served.close()
+
+
+class FakeWatch:
+    """A guardian that only writes down what it is told."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+        self.lost: Callable[[], bool] = lambda: False
+
+    def start(self) -> FakeWatch:
+        self.calls.append("guard")
+        return self
+
+    def beat(self) -> None:
+        self.calls.append("beat")
+        if self.lost():
+            raise BenchError("the guardian was killed")
+
+    def rest(self) -> None:
+        self.calls.append("rest")
+
+    def put_off(self) -> object:
+        self.calls.append("put off")
+        return ()
+
+    def release(self) -> None:
+        self.calls.append("release")
+
+
+def scenario(*actions: dict[str, Any], **frame: Any) -> Scenario:
+    return Scenario.model_validate({"rig": "ebus-lfp", "action": actions, **frame})
+
+
+def outcome(run: Run, requirement: str) -> Outcome:
+    return next(verdict.outcome for verdict in run.verdicts if verdict.requirement == requirement)
