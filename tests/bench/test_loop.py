@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import numpy as np
 import pytest
 
 from harness.bench.file import Bench, load_bench
@@ -212,6 +213,15 @@ def test_frames_have_the_times_at_which_they_left_and_came(bench: Bench, loop: L
     assert set((command[1:] - command[:-1]).tolist()) == {10_000_000}
     assert set(frames.node[frames.id == 0x200].tolist()) == {1}
     assert set(frames.node[frames.id == 0x100].tolist()) == {0}
+
+
+def test_what_was_still_to_be_sent_in_one_scenario_is_not_sent_in_the_next(bench: Bench, loop: Loop) -> None:
+    with BenchSession(bench, loop.port, loop.rack, clock=loop.clock) as session:
+        late = {"at_s": 0.1, "fault": "message-late", "message": "VCU_Command", "delay_s": 0.3}
+        session.run(scenario(late, start="standby", duration_s=0.5))
+        frames = session.run(scenario(start="standby", duration_s=1.0)).trace.frames
+    assert int((frames.id == 0x200).sum()) in (99, 100, 101)
+    assert set(np.diff(frames.t_ns[frames.id == 0x200].astype(int)).tolist()) == {10_000_000}
 
 
 def test_the_recorder_gets_every_frame_of_both_sides(bench: Bench, loop: Loop) -> None:
