@@ -122,10 +122,20 @@ def test_a_virtual_rig_is_built_booted_repeated_and_timed() -> None:
 
 
 class LateClock(ManualClock):
-    """Wakes up 8 ms late."""
+    """Wakes up 8 ms late every so many times."""
+
+    def __init__(self, every: int = 1) -> None:
+        super().__init__()
+        self._every, self._slept = every, 0
 
     def sleep_until_ns(self, when_ns: int) -> None:
-        super().sleep_until_ns(when_ns + 8_000_000)
+        self._slept += 1
+        super().sleep_until_ns(when_ns + (0 if self._slept % self._every else 8_000_000))
+
+
+def test_a_machine_that_wakes_up_late_now_and_then_is_no_machine_for_a_bench() -> None:
+    found = {check.name: check for check in check_clock(LateClock(every=20), overrun_ms=5.0)}
+    assert found["wake-up"].state == "problem"
 
 
 def test_a_machine_that_wakes_up_late_is_told_in_numbers() -> None:
