@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from harness.bench.buscheck import refuse_wrong_bus
 from harness.bench.file import Bench
@@ -239,9 +239,10 @@ def ask_person(text: str, waiting: Callable[[], None] = lambda: None) -> str:
     """
     sys.stderr.write(text)
     sys.stderr.flush()
-    while not select.select([sys.stdin], [], [], _ASK_S)[0]:
+    stream: IO[str] | None = sys.stdin  # None: this process was started without one
+    while stream is not None and not select.select([stream], [], [], _ASK_S)[0]:
         waiting()
-    line = sys.stdin.readline()
+    line = stream.readline() if stream is not None else ""
     if not line:
         raise BenchError(f"nobody answered '{text.strip()}': standard input has ended. Start it on a terminal")
     return line.rstrip("\n")

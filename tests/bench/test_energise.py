@@ -295,6 +295,9 @@ def test_the_end_of_the_input_is_no_answer_of_a_person(monkeypatch: pytest.Monke
         os.close(writer)
         with pytest.raises(BenchError, match=r"nobody answered 'switch off all:':.*terminal"):
             ask_person("switch off all: ")
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(BenchError, match="terminal"):
+        ask_person("your name: ")
 
 
 def test_ctrl_z_does_not_freeze_an_energised_harness() -> None:
