@@ -220,11 +220,11 @@ class Energised:
     def _make_sure(self) -> None:
         """A session that left without a proven safe state: the guardian puts outputs off, or a person must."""
         if self.watch.guardian is not None:
-            self._failed(BenchError("the session left without a proven safe state; the guardian put outputs off"))
             try:
-                self.watch.put_off()
+                self.watch.put_off()  # before anything is written down: a disk may be full
             finally:
                 self.watch.release()
+                self._failed(BenchError("the session left no proven safe state; the guardian was told to reach it"))
         if self.watch.unproven:
             error = BenchError(
                 f"outputs are not proven off: {self.watch.unproven}. Switch them off by hand before touching the bench"

@@ -264,6 +264,22 @@ def test_when_the_safe_state_is_not_reached_the_guardian_puts_outputs_off_and_th
     assert any("do not answer" in event["reason"] for event in latch.events())
 
 
+def test_outputs_are_put_off_although_the_latch_cannot_be_written(
+    stage: Stage, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object, **__: object) -> None:
+        raise BenchError("no space left")
+
+    def bug(_: FakeRack) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Latch, "set", full_disk)
+    monkeypatch.setattr(FakeRack, "safe", bug)
+    with pytest.raises(BenchError, match="no space left"), play() as session:
+        session.run()
+    assert stage.received() == b"\nOUTP OFF\n"
+
+
 def test_outputs_that_even_the_guardian_cannot_get_off_are_told_to_a_person(
     stage: Stage, play: Any, latch: Latch
 ) -> None:
