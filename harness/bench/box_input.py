@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Sequence
+from typing import IO
 
 _CHUNK = 4096
 
@@ -13,12 +14,14 @@ _CHUNK = 4096
 class LineInput:
     """Whole lines of a terminal or a pipe. At its end, or when it cannot be read, there are no more."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, stream: IO[str] | None) -> None:
+        """`stream` None: a process that was started without this stream has no lines."""
         self._rest = b""
         self._poll = select.poll()
-        self._poll.register(descriptor, select.POLLIN)
-        self._ended = False
+        self._ended = stream is None
+        if stream is not None:
+            self._descriptor = stream.fileno()
+            self._poll.register(self._descriptor, select.POLLIN)
 
     def lines(self) -> Sequence[str]:
         """What has come since the last call."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.bench.buscheck import check_bus
 from harness.bench.checks import Check, from_error, not_checked, ok, problem
-from harness.bench.energise import Parts, energised, port_settings
+from harness.bench.energise import Parts, ask_person, energised, port_settings
 from harness.bench.file import Bench
 from harness.bench.hostcheck import check_clock, check_disk
 from harness.bench.latch import Latch, event_text
@@ -28,6 +28,7 @@ from harness.instruments.rack import Rack
 
 LISTEN_S = 2.0
 POWER_S = 2.5  # of standby: every period of the controller up to a second is seen twice
+DRIVES_S = 0.5  # until the contactor drives are read
 _BEATS = 20
 BUS_CHECKS = ("bit rate", "database", "messages", "periods", "other senders")
 OFF_WITHIN_MS = 500.0  # from losing the harness to outputs off
@@ -96,7 +97,7 @@ class _Doctor:
     def _instruments(self, opened: ExitStack) -> Iterator[Check]:
         bench = self._bench
         try:
-            self._rack = rack = self._parts.rack(bench.instruments, bench.envelope, self._clock, ask=input)
+            self._rack = rack = self._parts.rack(bench.instruments, bench.envelope, self._clock, ask=ask_person)
             opened.callback(rack.close)
         except HarnessError as error:
             yield from_error("instruments", error)
@@ -112,11 +113,7 @@ class _Doctor:
             yield from (not_checked(name, why) for name in ("safe state", "drives", "guardian"))
             return
         yield self._safe_state(rack)
-        rack.poll()
-        self._clock.sleep_until_ns(self._clock.now_ns() + NS_PER_S // 2)
-        yield _live(
-            "drives", signs_of_life(frames_of((), 0), bench.rig.profile, rack.poll()), "on its contactor drives"
-        )
+        yield self._drives(rack)
         yield self._guardian(rack)
 
     def _safe_state(self, rack: Rack) -> Check:
@@ -130,6 +127,19 @@ class _Doctor:
         if not off:
             return problem("safe state", "outputs are not read back off", "switch them off by hand, look at the wiring")
         return ok("safe state", f"reached and read back off in {took}")
+
+    def _drives(self, rack: Rack) -> Check:
+        name = "drives"
+        try:
+            rack.poll()  # the first one asks
+            self._clock.sleep_until_ns(self._clock.now_ns() + round(DRIVES_S * NS_PER_S))
+            outputs = rack.poll()
+        except HarnessError as error:
+            return from_error(name, error)
+        if outputs is None:
+            remedy = "look at the instrument that reads the contactor drives: without it nothing is energised"
+            return problem(name, f"no reading within {DRIVES_S:g} s", remedy)
+        return _live(name, signs_of_life(frames_of((), 0), self._bench.rig.profile, outputs), "on its contactor drives")
 
     def _guardian(self, rack: Rack) -> Check:
         """It starts, hears beats, and its way to the safe state works: tried with safe lines only."""

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from harness.bench.buscheck import refuse_wrong_bus
 from harness.bench.file import Bench
@@ -187,11 +187,7 @@ class Energised:
 
     def ask(self, text: str) -> str:
         """Ask a person and wait; the guardian hears of this process meanwhile."""
-        sys.stderr.write(text)
-        sys.stderr.flush()
-        while not select.select([sys.stdin], [], [], _ASK_S)[0]:
-            self.watch.waiting()
-        return sys.stdin.readline().rstrip("\n")
+        return ask_person(text, self.watch.waiting)
 
     def send(self, frame: OutgoingFrame) -> None:
         """Cell values over CAN: a frame of an instrument."""
@@ -224,17 +220,32 @@ class Energised:
     def _make_sure(self) -> None:
         """A session that left without a proven safe state: the guardian puts outputs off, or a person must."""
         if self.watch.guardian is not None:
-            self._failed(BenchError("the session left without a proven safe state; the guardian put outputs off"))
             try:
-                self.watch.put_off()
+                self.watch.put_off()  # before anything is written down: a disk may be full
             finally:
                 self.watch.release()
+                self._failed(BenchError("the session left no proven safe state; the guardian was told to reach it"))
         if self.watch.unproven:
             error = BenchError(
                 f"outputs are not proven off: {self.watch.unproven}. Switch them off by hand before touching the bench"
             )
             self.latch.set(str(error), run=self._run)
             raise error
+
+
+def ask_person(text: str, waiting: Callable[[], None] = lambda: None) -> str:
+    """Ask on the terminal; `waiting` is called meanwhile. Raises BenchError when nobody is there: the end of the input
+    is no answer.
+    """
+    sys.stderr.write(text)
+    sys.stderr.flush()
+    stream: IO[str] | None = sys.stdin  # None: this process was started without one
+    while stream is not None and not select.select([stream], [], [], _ASK_S)[0]:
+        waiting()
+    line = stream.readline() if stream is not None else ""
+    if not line:
+        raise BenchError(f"nobody answered '{text.strip()}': standard input has ended. Start it on a terminal")
+    return line.rstrip("\n")
 
 
 @contextmanager

@@ -181,8 +181,8 @@ class Running:
             self._begun = True
             self._pacer.begin(now_ns)
         late_ns = self._pacer.clock.now_ns() - self._pacer.clock_ns(now_ns + self._machine.tick_ns)
-        if late_ns > _PAUSED_NS:
-            self._longest_pause_s = max(self._longest_pause_s, late_ns / NS_PER_S)
+        if late_ns > _PAUSED_NS:  # the tick begins now, and so the one that should be over is late by its length too
+            self._longest_pause_s = max(self._longest_pause_s, (late_ns + self._machine.tick_ns) / NS_PER_S)
             self._pacer.begin(now_ns)
         self._advance(now_ns + self._machine.tick_ns)
 

@@ -86,14 +86,22 @@ def signs_of_life(frames: Frames, profile: Profile, outputs: Outputs | None) -> 
 
 
 def refuse_if_live(port: CanPort, profile: Profile, clock: Clock, poll: Callable[[], Outputs | None]) -> Heard:
-    """Listen, and raise BenchError when the pack is live; else what was heard. `poll` reads the contactor drives."""
+    """Listen, and raise BenchError when the pack is live, or its contactor drives were not read; else what was heard.
+    `poll` reads the drives.
+    """
     poll()  # the first one asks
     heard = listen(port, clock, LISTEN_S)
-    signs = signs_of_life(heard.frames, profile, poll())
+    outputs = poll()
+    signs = signs_of_life(heard.frames, profile, outputs)
     if signs:
         raise BenchError(
             f"the pack is live already, before anything was energised: {'; '.join(signs)}. Switch off what feeds it, "
             "wait until the link is discharged, and try again"
+        )
+    if outputs is None:
+        raise BenchError(
+            f"the contactor drives could not be read within {LISTEN_S:g} s, so nobody knows whether the pack is live. "
+            "Look at the instrument that reads them ('bms-harness doctor BENCH' asks it)"
         )
     return heard
 

@@ -9,6 +9,7 @@ the kernel has them, each at its own time; the trace has the times at which they
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -242,7 +243,7 @@ class BenchSimulation:
             self.failure = self._broken(error)
             if not self.keep_errors:
                 raise self.failure from error
-            self._bus.take_records(buffers, start_ns, self._beat_once)
+            self._bus.take_records(buffers, start_ns, self._try_to_beat)
             return RunStatus(Status.FIRMWARE_ERROR, f"bench: {self.failure}")
         except BaseException:
             self._rack.safe()
@@ -312,6 +313,10 @@ class BenchSimulation:
         starved = given.values.supply_mv * 1e-3 < self._machine.config.pack.supply_min_v
         supplied = self._inner.powered or starved  # without supply although there is enough: switched off, or reset
         return inputs_of(given, supplied=supplied, open_wires=open_wires(self._rows, self.now_ns))
+
+    def _try_to_beat(self) -> None:
+        with suppress(BenchError):  # a guardian that is lost does not cost what was recorded
+            self._beat_once()
 
     def _beat_once(self) -> None:
         if self._beat is not None:

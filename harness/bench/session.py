@@ -163,6 +163,11 @@ class BenchSession:
         self._is_safe = False  # proven again: much may have happened since the last run
         try:
             self._make_safe()
+        except BenchError:
+            raise
+        except BaseException:  # interrupted in the middle: again, signals are ignored from the second on
+            self._make_safe()
+            raise
         finally:
             self._release()
             self._machine.close()
@@ -181,7 +186,7 @@ class BenchSession:
     def run(self, scenario: Scenario, *, keep: bool = True) -> Run:
         """Play and judge one scenario. Raises RigError as `check` before anything happens."""
         self.check(scenario)
-        self._raise_failure()
+        self._begin()
         start_ns = self._clock.now_ns()
         simulation = self._machine.simulation
         try:
@@ -197,7 +202,7 @@ class BenchSession:
                 self._fail(simulation.failure)
             self._make_safe()
         except BenchError as error:
-            self._fail(error)
+            self._broke_off(error)
             trace = self._recorder.nothing(scenario, f"bench: {error}")
         except FirmwareError as error:
             self._make_safe()
@@ -211,7 +216,7 @@ class BenchSession:
 
     def live(self, start: Start = "standby") -> LiveRig:
         """The bench by hand, from a start state on, until its `close`. Not while a scenario runs."""
-        self._raise_failure()
+        self._begin()
         try:
             reached = self._starts.restore(start)
             self._pacer.forget()
@@ -219,7 +224,7 @@ class BenchSession:
             self._machine.simulation.reading_age_s = 0.0
             return _BenchLive(self, reached)
         except BenchError as error:
-            self._fail(error)
+            self._broke_off(error)
             raise
         except BaseException:
             self._make_safe()
@@ -264,6 +269,12 @@ class BenchSession:
         with suppress(BenchError):  # it is the failure now; `run` comes here again, and tells
             self._make_safe()
 
+    def _broke_off(self, error: BenchError) -> None:
+        """Wherever it happened, outputs are not left on until the session ends."""
+        self._fail(error)
+        with suppress(BenchError):  # `error` is told; `close` tries again, and tells
+            self._make_safe()
+
     def _beat(self) -> None:
         self._is_safe = False
         if self._guardian is not None:
@@ -283,8 +294,10 @@ class BenchSession:
         try:
             self._rack.safe()
         except BenchError as error:
-            self._fail(error)
-            self._put_off()
+            try:
+                self._fail(error)
+            finally:  # whether that can be written down or not
+                self._put_off()
             raise
         self._is_safe = True
         if self._guardian is not None:
@@ -302,6 +315,11 @@ class BenchSession:
         self.failure = error
         if self._on_failure is not None:
             self._on_failure(error)
+
+    def _begin(self) -> None:
+        """What follows arms the bench: until it is proven safe again it counts as energised."""
+        self._raise_failure()
+        self._is_safe = False
 
     def _raise_failure(self) -> None:
         if self.failure is not None:

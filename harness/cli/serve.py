@@ -161,7 +161,7 @@ def _loop(box: ServedBox, clock: Clock, for_s: float | None, *, show: bool) -> N
     from harness.bench.box_input import LineInput  # noqa: PLC0415 - not needed for --help
     from harness.clock import NS_PER_S  # noqa: PLC0415 - see above
 
-    orders = LineInput(sys.stdin.fileno())
+    orders = LineInput(sys.stdin)
     end_ns = None if for_s is None else clock.now_ns() + int(for_s * NS_PER_S)
     next_ns = 0
     with _live(show=show) as live:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from harness.bench.pins import Pins
 from harness.bench.serve import ServedController
@@ -20,8 +21,11 @@ from harness.errors import BenchError
 from harness.instruments.model import Inputs, Outputs
 from harness.kernel.bustypes import NodeState
 from harness.rig.file import Rig
+from harness.rig.session import Run
+from harness.scenario import Scenario
+from harness.verdict import Outcome
 
-SUPPLY_V = 24.0
+OVERVOLTAGE = {"at_s": 2.0, "fault": "cell-voltage", "cell": 17, "voltage_v": 3.80}
 
 
 class SharedClock(ManualClock):
@@ -51,7 +55,7 @@ class SharedClock(ManualClock):
 
 
 class WirePort:
-    """One end of a CAN bus that is nothing but memory. `lost`: the adapter is pulled."""
+    """One end of a CAN bus that is nothing but memory. `lost`: the adapter is pulled; `missing`: frames it overran."""
 
     def __init__(self, clock: ManualClock) -> None:
         self._clock = clock
@@ -59,6 +63,7 @@ class WirePort:
         self.arrived: deque[PortFrame] = deque()
         self.sent: list[PortFrame] = []
         self.lost = False
+        self.missing = 0
 
     def send(self, frame: PortFrame) -> None:
         self._check()
@@ -77,7 +82,7 @@ class WirePort:
         return None
 
     def status(self) -> PortStatus:
-        return PortStatus(NodeState.ERROR_ACTIVE)
+        return PortStatus(NodeState.ERROR_ACTIVE, lost=self.missing)
 
     def close(self) -> None:
         pass
@@ -143,6 +148,8 @@ class WireRack:
         self.driven = Outputs()
         self.broken: Callable[[Inputs], str] = lambda _: ""
         self.unsafe = False
+        self.held_cells_v: NDArray[np.float64] | None = None  # what the cells stand still at
+        self.interrupted = False  # once, by the next thing that takes long
 
     def identify(self) -> Mapping[str, str]:
         self.calls.append("identify")
@@ -151,6 +158,7 @@ class WireRack:
     def arm(self, inputs: Inputs | None = None) -> None:
         self.calls.append("arm")
         self.is_armed, self.current = True, inputs
+        self._interrupt()
 
     def apply(self, inputs: Inputs) -> None:
         if not self.is_armed:
@@ -165,9 +173,15 @@ class WireRack:
 
     def safe(self) -> None:
         self.calls.append("safe")
+        self._interrupt()
         if self.unsafe:
             raise BenchError("the relay that takes the supply away does not answer")
         self.is_armed = False
+
+    def _interrupt(self) -> None:
+        if self.interrupted:
+            self.interrupted = False
+            raise KeyboardInterrupt
 
     # the controller's side
 
@@ -186,7 +200,7 @@ class WireRack:
         lines = ("ignition", "charge_plug", "hvil_closed", "crash", "aux_positive", "aux_negative", "aux_precharge")
         single: dict[str, Any] = {name: getattr(inputs, name) for name in (*names, *lines)}
         return Pins(
-            cell_voltage_v=inputs.cell_voltage_v,
+            cell_voltage_v=inputs.cell_voltage_v if self.held_cells_v is None else self.held_cells_v,
             open_cells=np.flatnonzero(~inputs.cell_connected).tolist(),
             cell_temp_degc=inputs.cell_temp_degc,
             open_temps=np.flatnonzero(~inputs.temp_connected).tolist(),
@@ -226,3 +240,38 @@ class Loop:
     def close(self) -> None:
         self.clock.served = None
         self.served.close()
+
+
+class FakeWatch:
+    """A guardian that only writes down what it is told."""
+
+    def __init__(self, calls: list[str]) -> None:
+        self.calls = calls
+        self.lost: Callable[[], bool] = lambda: False
+
+    def start(self) -> FakeWatch:
+        self.calls.append("guard")
+        return self
+
+    def beat(self) -> None:
+        self.calls.append("beat")
+        if self.lost():
+            raise BenchError("the guardian was killed")
+
+    def rest(self) -> None:
+        self.calls.append("rest")
+
+    def put_off(self) -> object:
+        self.calls.append("put off")
+        return ()
+
+    def release(self) -> None:
+        self.calls.append("release")
+
+
+def scenario(*actions: dict[str, Any], **frame: Any) -> Scenario:
+    return Scenario.model_validate({"rig": "ebus-lfp", "action": actions, **frame})
+
+
+def outcome(run: Run, requirement: str) -> Outcome:
+    return next(verdict.outcome for verdict in run.verdicts if verdict.requirement == requirement)

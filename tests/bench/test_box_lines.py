@@ -106,7 +106,8 @@ def test_a_tcp_port_that_is_taken_is_told() -> None:
 
 def test_lines_from_a_pipe_come_whole() -> None:
     reader, writer = os.pipe()
-    lines = LineInput(reader)
+    stream = os.fdopen(reader)
+    lines = LineInput(stream)
     assert () == lines.lines()
     os.write(writer, b"flood 7FF\nqu")
     assert ["flood 7FF"] == lines.lines()
@@ -115,4 +116,8 @@ def test_lines_from_a_pipe_come_whole() -> None:
     os.close(writer)
     assert [] == list(lines.lines())
     assert () == lines.lines()
-    os.close(reader)
+    stream.close()
+
+
+def test_a_process_without_standard_input_has_no_lines() -> None:
+    assert () == LineInput(None).lines()

@@ -193,6 +193,12 @@ def test_a_live_pack_is_refused_with_the_signs_and_what_to_do() -> None:
         refuse_if_live(port, RIG.profile, ManualClock(), lambda: None)
 
 
+def test_drives_that_could_not_be_read_are_not_taken_for_open() -> None:
+    with pytest.raises(BenchError, match=r"drives could not be read within 1 s"):
+        refuse_if_live(Port([]), RIG.profile, ManualClock(), lambda: None)
+    assert len(refuse_if_live(Port([]), RIG.profile, ManualClock(), Outputs).frames) == 0
+
+
 def test_listening_takes_its_time_and_forgets_what_waited_before() -> None:
     clock = ManualClock()
     port = Port(as_port_frames(sent_in("standby"))[:3])

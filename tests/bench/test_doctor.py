@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
+from harness.bench.doctor import examine
+from harness.bench.file import Bench
 from harness.bench.hostcheck import check_clock, check_disk
 from harness.bench.latch import Latch
 from harness.cli import cli
 from harness.clock import ManualClock
 from harness.errors import BenchError
 from tests.bench.box import BENCH_FILE, Served
+from tests.bench.test_energise import HastyClock, Stage
 
 BUS = ("bit rate", "database", "messages", "periods", "other senders")
 HOST = {"clock", "wake-up", "disk"}  # of the machine the tests run on, which may be busy
@@ -83,6 +87,14 @@ def test_an_instrument_of_another_model_gets_nothing_sent_and_is_named(served: S
     assert {checks[name]["state"] for name in ("safe state", "drives", "guardian")} == {"not checked"}
 
 
+def test_drives_that_nobody_reads_are_not_called_ok(make_bench: Callable[..., Bench], tmp_path: Path) -> None:
+    with closing(Stage(outputs=None)) as stage:
+        parts = stage.parts(tmp_path / "latches")
+        checks = {check.name: check for check in examine(make_bench(), HastyClock(), out=tmp_path, parts=parts)}
+    assert checks["drives"].state == "problem"
+    assert "no reading within 0.5 s" in checks["drives"].found
+
+
 def test_ports_that_are_not_there_are_told_and_what_hangs_on_them_is_not_called_ok() -> None:
     _, checks = doctor(str(BENCH_FILE), "--port", "can=/dev/nothing-here")
     assert checks["adapter"]["state"] == "problem"
@@ -110,10 +122,20 @@ def test_a_virtual_rig_is_built_booted_repeated_and_timed() -> None:
 
 
 class LateClock(ManualClock):
-    """Wakes up 8 ms late."""
+    """Wakes up 8 ms late every so many times."""
+
+    def __init__(self, every: int = 1) -> None:
+        super().__init__()
+        self._every, self._slept = every, 0
 
     def sleep_until_ns(self, when_ns: int) -> None:
-        super().sleep_until_ns(when_ns + 8_000_000)
+        self._slept += 1
+        super().sleep_until_ns(when_ns + (0 if self._slept % self._every else 8_000_000))
+
+
+def test_a_machine_that_wakes_up_late_now_and_then_is_no_machine_for_a_bench() -> None:
+    found = {check.name: check for check in check_clock(LateClock(every=20), overrun_ms=5.0)}
+    assert found["wake-up"].state == "problem"
 
 
 def test_a_machine_that_wakes_up_late_is_told_in_numbers() -> None:

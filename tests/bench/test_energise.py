@@ -7,14 +7,14 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, cast
 
 import pytest
 
-from harness.bench.energise import Parts, energised
+from harness.bench.energise import Parts, ask_person, energised
 from harness.bench.file import Bench
 from harness.bench.latch import Latch, LatchedError
 from harness.bench.signals import orderly_end
@@ -37,10 +37,14 @@ class Stage:
     port_error: str = ""
     identify_error: str = ""
     safe_error: str = ""
-    outputs: Outputs | None = None
+    outputs: Outputs | None = field(default_factory=Outputs)
 
     def __post_init__(self) -> None:
         self.wire, self.instrument = socket.socketpair()
+
+    def close(self) -> None:
+        self.wire.close()
+        self.instrument.close()
 
     def received(self) -> bytes:
         """What the guardian wrote to the instrument."""
@@ -127,6 +131,9 @@ class FakeRack:
         if self._stage.safe_error:
             raise BenchError(self._stage.safe_error)
 
+    def is_off(self) -> bool:
+        return True
+
     def safe_plan(self) -> list[SafeStep]:
         return [SafeStep("cells", self._stage.wire.fileno(), b"OUTP OFF\n")]
 
@@ -162,10 +169,8 @@ class FakeSession:
 
 @pytest.fixture
 def stage() -> Iterator[Stage]:
-    it = Stage()
-    yield it
-    it.wire.close()
-    it.instrument.close()
+    with closing(Stage()) as it:
+        yield it
 
 
 @pytest.fixture
@@ -259,6 +264,22 @@ def test_when_the_safe_state_is_not_reached_the_guardian_puts_outputs_off_and_th
     assert any("do not answer" in event["reason"] for event in latch.events())
 
 
+def test_outputs_are_put_off_although_the_latch_cannot_be_written(
+    stage: Stage, play: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full_disk(*_: object, **__: object) -> None:
+        raise BenchError("no space left")
+
+    def bug(_: FakeRack) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Latch, "set", full_disk)
+    monkeypatch.setattr(FakeRack, "safe", bug)
+    with pytest.raises(BenchError, match="no space left"), play() as session:
+        session.run()
+    assert stage.received() == b"\nOUTP OFF\n"
+
+
 def test_outputs_that_even_the_guardian_cannot_get_off_are_told_to_a_person(
     stage: Stage, play: Any, latch: Latch
 ) -> None:
@@ -279,6 +300,20 @@ def test_a_second_signal_does_not_disturb_the_way_to_the_safe_state() -> None:
             os.kill(os.getpid(), signal.SIGHUP)
             steps.append("outputs off")
     assert steps == ["outputs off"]
+
+
+def test_the_end_of_the_input_is_no_answer_of_a_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    reader, writer = os.pipe()
+    with os.fdopen(reader) as line:
+        monkeypatch.setattr("sys.stdin", line)
+        os.write(writer, b"A. Weber\n")
+        assert ask_person("your name: ") == "A. Weber"
+        os.close(writer)
+        with pytest.raises(BenchError, match=r"nobody answered 'switch off all:':.*terminal"):
+            ask_person("switch off all: ")
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(BenchError, match="terminal"):
+        ask_person("your name: ")
 
 
 def test_ctrl_z_does_not_freeze_an_energised_harness() -> None:

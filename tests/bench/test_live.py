@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -24,27 +25,37 @@ from tests.bench.inprocess import Loop
 
 MAINS = 3
 OPEN_S = 2.0  # confirmed after 1 s, flagged 0.2 s later, open 0.5 s after that
-Open = Callable[[Start], LiveRig]
+
+
+@dataclass
+class Open:
+    """Opens a rig that runs in real time, on a clock as fast as the machine."""
+
+    live: Callable[[Start], LiveRig]
+    clock: ManualClock
+
+    def __call__(self, start: Start) -> LiveRig:
+        return self.live(start)
 
 
 @pytest.fixture(params=["virtual", "bench"])
 def open_live(request: pytest.FixtureRequest) -> Iterator[Open]:
-    """Opens a rig that runs in real time, on a clock as fast as the machine."""
     if request.param == "virtual":
         opened: list[VirtualRealtime] = []
+        clock = ManualClock()
 
         def virtual(start: Start) -> LiveRig:
-            opened.append(VirtualRealtime(load_rig(rigs_folder() / "ebus-lfp.toml"), ManualClock(), start=start))
+            opened.append(VirtualRealtime(load_rig(rigs_folder() / "ebus-lfp.toml"), clock, start=start))
             return opened[-1]
 
-        yield virtual
+        yield Open(virtual, clock)
         for live in opened:
             live.close()
     else:
         bench = load_bench(rigs_folder() / "bench" / "ebus-lfp-box.toml")
         loop = Loop(bench.rig)
         with BenchSession(bench, loop.port, loop.rack, clock=loop.clock) as session:
-            yield session.live
+            yield Open(session.live, loop.clock)
         assert not loop.rack.is_armed
         loop.close()
 
@@ -208,11 +219,28 @@ def test_what_is_not_recorded_is_nan(open_live: Open) -> None:
 def test_a_person_who_waits_long_makes_no_burst(open_live: Open) -> None:
     live = open_live("standby")
     let(live, 0.1)
-    clock = live._pacer.clock  # type: ignore[attr-defined]
+    clock = open_live.clock
     clock.sleep_until_ns(clock.now_ns() + 5_000_000_000)
     before_ns = clock.now_ns()
     let(live, 0.1)
     assert clock.now_ns() - before_ns == pytest.approx(100_000_000, abs=11_000_000)
+
+
+def test_all_the_time_in_which_only_the_controller_went_on_makes_times_uncertain() -> None:
+    bench = load_bench(rigs_folder() / "bench" / "ebus-lfp-box.toml")
+    loop = Loop(bench.rig)
+    with BenchSession(bench, loop.port, loop.rack, clock=loop.clock) as session:
+        live = session.live("standby")
+        let(live, 0.1)
+        punctual_s = live.header()["timing_s"]
+        before_ns, before_s = loop.clock.now_ns(), live.now_s
+        loop.clock.sleep_until_ns(before_ns + 300_000_000)
+        let(live, 0.1)
+        stood_still_s = (loop.clock.now_ns() - before_ns) / 1e9 - (live.now_s - before_s)
+        assert stood_still_s == pytest.approx(0.3)
+        assert live.header()["late_max_s"] >= stood_still_s - 1e-9
+        assert live.header()["timing_s"] >= punctual_s + stood_still_s - 0.005  # overrun_ms is in the first already
+    loop.close()
 
 
 def test_a_bench_refuses_by_hand_what_it_cannot_make_and_fails_once() -> None:
