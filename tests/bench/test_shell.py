@@ -326,6 +326,17 @@ def test_no_line_of_the_table_is_wider_than_the_terminal(width: int) -> None:
 # ---- from a pipe
 
 
+def test_input_without_an_end_holds_no_tick_up() -> None:
+    told: list[str] = []
+    with Path("/dev/zero").open("rb") as stream:
+        view = Plain(stream, told.append)
+        shell = Shell(StillRig(), rig="ebus-lfp", start="standby", say=view.say)
+        view._read(shell)
+        shell.submit("quit")
+        view.run(shell)
+    assert not told
+
+
 def test_lines_that_come_in_pieces_are_played_whole_and_the_end_of_input_ends_it() -> None:
     reading, writing = os.pipe()
     told: list[str] = []
