@@ -132,6 +132,18 @@ def test_a_message_the_recorder_may_have_left_out_is_not_judged(session: Session
     assert "bms_state reported" in found.missing["INV-LATCH-1"]
 
 
+def test_no_pass_rests_on_a_report_that_did_not_come_for_a_time(session: Session, run: Run) -> None:
+    """Latched at 3.5 s, then nothing more of BMS_State, while all other messages come."""
+    frames = run.trace.frames
+    state = np.isin(np.arange(len(frames)), rows_of(session, frames, "BMS_State"))
+    found = judged(session, kept(frames, ~state | (frames.t_ns < 3_500_000_000)))
+    for requirement in ("INV-LATCH-1", "INV-LIM-3", "SEQ-OPEN-1"):
+        told = verdict(found, requirement)
+        assert told.outcome is Outcome.INCONCLUSIVE, requirement
+        assert "nothing came of BMS_State from 3.4" in told.reason
+    assert verdict(found, "INV-LIM-1").outcome is Outcome.PASS  # rests on other messages
+
+
 def closed(session: Session, frames: Frames, rows: NDArray[Any], signal: str) -> Frames:
     """The frames with a bit of BMS_State set in some rows."""
     place = session.profile.database.by_name["BMS_State"].by_name[signal]
