@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
 
 import numpy as np
 
@@ -177,9 +178,9 @@ class _Log:
 
     def _whenever(self, requirement: Requirement, outputs: set[str], verdict: Verdict) -> Verdict:
         """A verdict on outputs must be the same wherever between two reports they really changed."""
-        first = outputs & _leading(requirement)
-        for early in (outputs, first, outputs - first):
-            other = judge(requirement, self._evidence.with_early(early), self._all) if early else verdict
+        chosen = chain.from_iterable(combinations(sorted(outputs), count + 1) for count in range(len(outputs)))
+        for early in chosen:
+            other = judge(requirement, self._evidence.with_early(early), self._all)
             if other.outcome is not verdict.outcome:
                 reason = (
                     "it depends on when between two reports of the controller its contactors moved: "
@@ -236,13 +237,6 @@ def needs(requirement: Requirement) -> tuple[Quantity, ...]:
         case Goal():
             own = (("truth", requirement.quantity),)
     return tuple(dict.fromkeys((*own, *conditions)))
-
-
-def _leading(requirement: Requirement) -> set[str]:
-    """The quantities that begin a judgement: what is asked of the others is asked after them."""
-    if isinstance(requirement, model.Sequence):
-        return {requirement.event.quantity}
-    return {requirement.quantity} if isinstance(requirement, Trip) else {item.quantity for item in requirement.when}
 
 
 def _marked(verdict: Verdict, basis: str) -> Verdict:
