@@ -260,4 +260,4 @@ def test_a_place_that_cannot_be_written_is_a_bench_error(tmp_path: Path, where: 
 
 def test_a_format_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UsageError, match="no recording format 'trc'; there are blf, asc, mf4"):
-        LiveLog(Path("log.blf"), ManualClock(), formats=("trc",))  # type: ignore[arg-type]
+        LiveLog(Path("log.blf"), ManualClock(), formats=("trc",))  # type: ignore[arg-type] # what is wrong is the point
