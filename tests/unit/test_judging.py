@@ -187,6 +187,16 @@ def test_the_silence_of_the_vehicle_is_on_the_bus_and_so_is_the_reaction(session
     assert told.outcome is Outcome.FAIL
 
 
+def test_a_flag_that_a_trip_on_a_hidden_quantity_could_have_set_is_not_judged(session: Session) -> None:
+    lost = begin(2.0, "message-lost", message="vehicle")
+    run = session.run(Scenario(rig="ebus-lfp", duration_s=8.0, action=(lost,)))
+    by_id = {requirement.id: requirement for requirement in session.requirements}
+    shared = by_id["PRT-OV-3"].model_copy(update={"flag": "fault.vehicle_timeout"})
+    times = {"timing_s": TICK_S + JITTER_S, "boot_s": BOOT_S, "tick_s": TICK_S}
+    found = judge_log(run.trace.frames, session.profile, (by_id["PRT-VCU-3"], shared), **times)
+    assert {"PRT-VCU-3": ("cell_voltage_max_v given",), "PRT-OV-3": ("cell_voltage_max_v given",)} == found.missing
+
+
 def test_a_vehicle_that_was_silent_before_the_log_began_blames_nobody(session: Session) -> None:
     lost = begin(2.0, "message-lost", message="vehicle")
     run = session.run(Scenario(rig="ebus-lfp", duration_s=8.0, action=(lost,)))
@@ -224,6 +234,9 @@ def test_a_trace_of_another_recording_is_not_used(session: Session, run: Run, tm
     folder = Path(json.loads(call("inject", "ebus-lfp", *words).stdout)["run_dir"])
     other = session.run(Scenario(rig="ebus-lfp", start="charge", duration_s=2.0))
     assert belongs(run.trace, run.trace.frames)
+    assert not belongs(run.trace, kept(run.trace.frames, np.arange(len(run.trace.frames)) != 5))
+    again = replace(run.trace, frames=kept(run.trace.frames, np.repeat(np.arange(len(run.trace.frames)), 2)))
+    assert not belongs(again, run.trace.frames)  # the log has each frame of it, but only once
     assert not belongs(run.trace, other.trace.frames)
     write_blf(other.trace.frames, folder / "bus.blf")
     document = json.loads(call("judge", str(folder), "--rig", "ebus-lfp", "--json").stdout)
