@@ -185,6 +185,17 @@ def test_a_port_that_takes_nothing_is_a_full_queue_and_keeps_nobody_waiting(line
         assert b"t10020102\r" * 10 in sent + line.read()
 
 
+def test_garbage_without_an_end_is_dropped_and_the_next_frame_is_read(line: PtyLine) -> None:
+    with SlcanBus(line.address, bitrate=BITRATE, sleep_after_open=0) as bus:
+        line.write(b"x" * 300)
+        assert bus.recv(0) is None
+        assert bus.garbage == 1
+        line.write(b"\rt1000\r")
+        message = bus.recv(0)
+        assert message is not None
+        assert (0x100, 1) == (message.arbitration_id, bus.garbage)
+
+
 def test_an_unplugged_adapter_is_an_error_at_the_other_side(line: PtyLine) -> None:
     settings = PortSettings("slcan", line.address, BITRATE, options={"sleep_after_open": 0})
     with closing(open_port(settings, WallClock())) as port:  # closing what is gone must not raise again

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
+from harness import trace as traces
 from harness.canbus.recorder import write_blf
 from harness.cli import cli
 from harness.errors import UsageError
@@ -242,6 +243,14 @@ def test_a_trace_of_another_recording_is_not_used(session: Session, run: Run, tm
     document = json.loads(call("judge", str(folder), "--rig", "ebus-lfp", "--json").stdout)
     assert document["basis"] == "bus"
     assert "judged from the bus alone" in document["notes"][0]
+
+
+def test_a_rig_that_changed_since_the_trace_was_recorded_is_said(run: Run, tmp_path: Path) -> None:
+    header = {**run.trace.header, "rig_sha256": "0", "dbc_sha256": "0"}
+    traces.save(replace(run.trace, header=header), tmp_path / "trace.npz")
+    document = json.loads(call("judge", str(tmp_path), "--rig", "ebus-lfp", "--json").stdout)
+    told = [f"{what} is not the one the trace was recorded with" for what in ("rig ebus-lfp", "the DBC")]
+    assert told == document["notes"]
 
 
 @pytest.mark.skipif(not OTHERS.is_dir(), reason="recordings of others are not on this machine")
