@@ -36,24 +36,23 @@ class LoadMeter:
     def __init__(self, bitrate: int, data_bitrate: int = 0) -> None:
         self._bit_s = 1.0 / bitrate
         self._data_bit_s = 1.0 / data_bitrate if data_bitrate else self._bit_s
-        self._busy_s = np.zeros(1)  # by second
+        self._busy_s: dict[int, float] = {}  # by second; a stamp of a recording may be years off
 
     def add(self, frames: Frames) -> None:
         """More frames, with times from the start."""
-        second = (frames.t_ns // 1_000_000_000).astype(np.int64)
-        weights = frame_times_s(frames, self._bit_s, self._data_bit_s)
-        found = np.bincount(second, weights).astype(np.float64)
-        longer, shorter = (found, self._busy_s) if len(found) > len(self._busy_s) else (self._busy_s, found)
-        self._busy_s = longer.copy()
-        self._busy_s[: len(shorter)] += shorter
+        seconds, place = np.unique(frames.t_ns // 1_000_000_000, return_inverse=True)
+        found = np.bincount(place, frame_times_s(frames, self._bit_s, self._data_bit_s))
+        for second, busy_s in zip(seconds.tolist(), found.tolist(), strict=True):
+            self._busy_s[second] = self._busy_s.get(second, 0.0) + busy_s
 
     def load(self, now_s: float) -> Load:
         """The load at a moment."""
         whole = int(now_s)
-        busy = self._busy_s
-        last = float(busy[whole - 1]) if 0 < whole <= len(busy) else 0.0
-        peak = float(busy[:whole].max(initial=0.0)) if whole else float(busy.sum()) / max(now_s, 1e-3)
-        mean = float(busy.sum()) / now_s if now_s > 0.0 else 0.0
+        total_s = sum(self._busy_s.values())
+        last = self._busy_s.get(whole - 1, 0.0)
+        past = (busy_s for second, busy_s in self._busy_s.items() if second < whole)
+        peak = max(past, default=0.0) if whole else total_s / max(now_s, 1e-3)
+        mean = total_s / now_s if now_s > 0.0 else 0.0
         return Load(100 * mean, 100 * (last if whole else mean), 100 * peak)
 
 

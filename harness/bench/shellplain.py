@@ -22,7 +22,9 @@ class Input(Protocol):
 
 
 class Plain:
-    """Reads lines from a stream between two ticks, never waiting for them. Events are not told, only answers."""
+    """Reads lines from a stream between two ticks: never waiting for them, and never more than a tick has room for, so
+    that input without an end holds no tick up. Events are not told, only answers.
+    """
 
     def __init__(self, stream: Input, write: Callable[[str], None]) -> None:
         self._stream, self._write = stream, write
@@ -42,7 +44,7 @@ class Plain:
             shell.tick()
 
     def _read(self, shell: Shell) -> None:
-        while self._open and select.select([self._stream], [], [], 0.0)[0]:
+        if self._open and select.select([self._stream], [], [], 0.0)[0]:
             data = os.read(self._stream.fileno(), _CHUNK)
             if not data:
                 self._open = False

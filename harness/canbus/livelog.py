@@ -158,19 +158,24 @@ class _File:
         except OSError as error:
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self._size)
-            problem = self._error(error)
-            self._failed = str(problem)
-            raise problem from error
+            raise self._fail(error) from error
         self._size += len(block)
 
     def overwrite(self, start: bytes) -> None:
-        """Write over the beginning of the file."""
-        if not self._failed:
+        """Write over the beginning of the file. Raises BenchError."""
+        if self._failed:
+            return
+        try:
             os.pwrite(self._descriptor, start, 0)
+        except OSError as error:
+            raise self._fail(error) from error
 
     def close(self) -> None:
         """Raises BenchError when the file is not complete."""
-        os.close(self._descriptor)
+        try:
+            os.close(self._descriptor)
+        except OSError as error:  # some file systems tell only now that there was no room
+            raise self._fail(error) from error
         if self._failed:
             raise BenchError(self._failed)
 
@@ -178,6 +183,11 @@ class _File:
     def size(self) -> int:
         """Bytes in whole blocks."""
         return self._size
+
+    def _fail(self, error: OSError) -> BenchError:
+        problem = self._error(error)
+        self._failed = str(problem)
+        return problem
 
     def _error(self, error: OSError) -> BenchError:
         reason = (error.strerror or str(error)).lower()

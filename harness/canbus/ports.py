@@ -31,7 +31,7 @@ HOST_STAMPED = frozenset({"virtual", "socketcan", "udp_multicast", "slcan"})
 # Buses that several programs share by design: there is no adapter that one could take from the other.
 SHARED = frozenset({"virtual", "udp_multicast", "remote", "socketcand"})
 MAX_FRAMES = 4000  # in one call: a second of a full 500 kbit/s bus
-_MAX_ODD = 1000  # what may be unreadable in one call
+_MAX_ODD = 1000  # what may be unreadable or unwanted in one call
 _MAX_ECHOES = 1000
 _MAX_ID, _MAX_EXTENDED_ID = 0x7FF, 0x1FFF_FFFF
 _FLAGS = [FrameFlag(number) for number in range(32)]
@@ -137,7 +137,9 @@ class _PythonCanPort:
                 self._time.all_read(self._clock.now_ns())
                 break
             frame = self._frame(message)
-            if frame is not None:
+            if frame is None:
+                odd += 1
+            else:
                 frames.append(frame)
         return frames
 

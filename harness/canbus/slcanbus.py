@@ -159,7 +159,7 @@ class SlcanBus(slcanBus):
             self.garbage += 1
         for line in lines:
             text = line.decode("ascii", errors="replace")
-            if text[:1] in FRAMES and text:
+            if text[:1] in FRAMES:
                 self._received.append(text + OK)
             else:
                 self._answered(text)

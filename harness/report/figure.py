@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -21,12 +21,19 @@ from harness.requirements.model import (
     Limit,
     Requirement,
     Sequence,
+    Side,
     Trip,
 )
 from harness.units import unit_of
 from harness.verdict import Outcome, Verdict
 
 MAX_POINTS = 4000
+_SIDES: Mapping[Side, str] = {
+    "given": "given to the controller",
+    "truth": "truth",
+    "output": "commanded by the controller",
+    "reported": "reported on the bus",
+}
 _DIGITS = 7
 
 
@@ -113,8 +120,7 @@ def _parts(
     if isinstance(requirement, Limit):
         return _limit_curves(requirement, evidence), (), ()
     if isinstance(requirement, Accuracy):
-        side = evidence.given if requirement.side == "given" else evidence.truth
-        curves = _curves(("given to the controller", side(requirement.quantity)))
+        curves = _curves((_SIDES[requirement.side], _read(requirement.side, requirement.quantity, evidence)))
         return curves + _curves(("reported on the bus", evidence.reported(requirement.reported))), (), ()
     if isinstance(requirement, Goal):
         limit = requirement.hazard_above if requirement.hazard_above is not None else requirement.hazard_below
@@ -133,7 +139,7 @@ def _trip_parts(
 ) -> tuple[tuple[Curve, ...], tuple[Line, ...], tuple[Band, ...]]:
     limit = requirement.above if requirement.above is not None else requirement.below
     assert limit is not None
-    series = evidence.given(requirement.quantity)
+    series = _read(requirement.side, requirement.quantity, evidence)
     lines = [Line("limit", limit)]
     if requirement.accuracy:
         lines += [Line("limit + accuracy", limit + requirement.accuracy)]
@@ -147,7 +153,7 @@ def _trip_parts(
         past = lambda value: value < bound  # noqa: E731 - see above
     start_s = _run_shown(series, past, evidence.duration_s, failed_s) if series else None
     bands = () if start_s is None else _trip_bands(requirement, start_s)
-    return _curves(("given to the controller", series)), tuple(lines), bands
+    return _curves((_SIDES[requirement.side], series)), tuple(lines), bands
 
 
 def _trip_bands(requirement: Trip, start_s: float) -> tuple[Band, ...]:
@@ -180,13 +186,13 @@ def _run_shown(
 
 
 def _limit_curves(requirement: Limit, evidence: Evidence) -> tuple[Curve, ...]:
-    given = evidence.given(requirement.quantity)
+    read = _read(requirement.side, requirement.quantity, evidence)
     curves = _curves(("reported on the bus", evidence.reported(requirement.reported)))
-    if given is None:
+    if read is None:
         return curves
     corners = [point.at for point in requirement.curve]
     limits = [point.limit for point in requirement.curve]
-    allowed = Series(given.t_s, np.interp(given.value, corners, limits))
+    allowed = Series(read.t_s, np.interp(read.value, corners, limits))
     return _curves(("allowed by the curve", allowed)) + curves
 
 
@@ -210,13 +216,18 @@ def _condition_parts(
     curves: tuple[Curve, ...] = ()
     lines: list[Line] = []
     for condition in conditions:
-        series = getattr(evidence, condition.side)(condition.quantity)
+        series = _read(condition.side, condition.quantity, evidence)
         curves += _curves((f"{condition.quantity} ({condition.side})", series))
         for label in ("above", "below", "equals"):
             value = getattr(condition, label)
             if value is not None:
                 lines.append(Line(f"{condition.quantity} {label}", value))
     return curves, tuple(lines), ()
+
+
+def _read(side: Side, quantity: str, evidence: Evidence) -> Series | None:
+    found: Series | None = getattr(evidence, side)(quantity)
+    return found
 
 
 def _curves(*named: tuple[str, Series | None]) -> tuple[Curve, ...]:

@@ -157,6 +157,8 @@ class _Canvas:
 
     def _steps(self, curve: Curve, height: Callable[[float], float], colour: str) -> str:
         known = np.isfinite(curve.value)
+        if not known.any():
+            return ""
         path: list[str] = []
         for t_s, value in zip(curve.t_s[known], curve.value[known], strict=True):
             x, y = self._x(float(t_s)), height(float(value))

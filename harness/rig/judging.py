@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, combinations
 
 import numpy as np
 
@@ -20,7 +21,17 @@ from harness.observation import Observation
 from harness.requirements import model
 from harness.requirements.judge import group_of, judge, judge_all
 from harness.requirements.model import Accuracy, Cycle, Goal, Invariant, Limit, Requirement, Trip
-from harness.rig.loglook import NS_PER_S, VEHICLE_AGE, Heard, LogEvidence, as_trace, heard, longest_pause_s, messages_of
+from harness.rig.loglook import (
+    NS_PER_S,
+    VEHICLE_AGE,
+    Heard,
+    LogEvidence,
+    Span,
+    as_trace,
+    heard,
+    longest_pause_s,
+    messages_of,
+)
 from harness.trace import Frames, Trace
 from harness.verdict import Outcome, Verdict
 
@@ -163,13 +174,13 @@ class _Log:
         verdict = judge(requirement, self._evidence, self._all)
         if outputs and verdict.outcome in _DECIDED:
             verdict = self._whenever(requirement, outputs, verdict)
-        return self._but_silent(_marked(verdict, _REPORTED))
+        return self._but_stale(requirement, self._but_silent(_marked(verdict, _REPORTED)))
 
     def _whenever(self, requirement: Requirement, outputs: set[str], verdict: Verdict) -> Verdict:
         """A verdict on outputs must be the same wherever between two reports they really changed."""
-        first = outputs & _leading(requirement)
-        for early in (outputs, first, outputs - first):
-            other = judge(requirement, self._evidence.with_early(early), self._all) if early else verdict
+        chosen = chain.from_iterable(combinations(sorted(outputs), count + 1) for count in range(len(outputs)))
+        for early in chosen:
+            other = judge(requirement, self._evidence.with_early(early), self._all)
             if other.outcome is not verdict.outcome:
                 reason = (
                     "it depends on when between two reports of the controller its contactors moved: "
@@ -185,6 +196,26 @@ class _Log:
             return verdict
         reason = f"{verdict.reason}; but {_silent(self._when)}, and whether it had power then is not in a recording"
         return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=reason)
+
+    def _but_stale(self, requirement: Requirement, verdict: Verdict) -> Verdict:
+        """No pass on reports whose cyclic message was missing for a time: nobody knows what it would have told."""
+        if verdict.outcome is not Outcome.PASS:
+            return verdict
+        bindings = [self._profile.bindings.get(name) for _, name in needs(requirement)]
+        messages = {binding.path.partition(".")[0] for binding in bindings if binding is not None}
+        for cycle in self._all:
+            if isinstance(cycle, Cycle) and cycle.message in messages and (gap := self._gap(cycle)) is not None:
+                told = f"but nothing came of {cycle.message} from {gap.start_s:.3f} to {gap.end_s:.3f} s"
+                return replace(verdict, outcome=Outcome.INCONCLUSIVE, reason=f"{verdict.reason}; {told}")
+        return verdict
+
+    def _gap(self, cycle: Cycle) -> Span | None:
+        """The longest time without a message, where that is more than its period allows."""
+        times_s = np.append(self._evidence.decoded.times(cycle.message), self._evidence.duration_s)
+        longest = int(np.argmax(np.diff(times_s)))
+        gap = Span(float(times_s[longest]), float(times_s[longest + 1]))
+        allowed_s = cycle.period_s + cycle.tolerance_s + self._evidence.timing_s
+        return gap if gap.end_s - gap.start_s > allowed_s else None
 
 
 def needs(requirement: Requirement) -> tuple[Quantity, ...]:
@@ -206,13 +237,6 @@ def needs(requirement: Requirement) -> tuple[Quantity, ...]:
         case Goal():
             own = (("truth", requirement.quantity),)
     return tuple(dict.fromkeys((*own, *conditions)))
-
-
-def _leading(requirement: Requirement) -> set[str]:
-    """The quantities that begin a judgement: what is asked of the others is asked after them."""
-    if isinstance(requirement, model.Sequence):
-        return {requirement.event.quantity}
-    return {requirement.quantity} if isinstance(requirement, Trip) else {item.quantity for item in requirement.when}
 
 
 def _marked(verdict: Verdict, basis: str) -> Verdict:

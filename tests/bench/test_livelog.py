@@ -251,6 +251,16 @@ def test_a_disk_that_fills_up_ends_the_recording_and_keeps_what_was_there(tmp_pa
     assert path.stat().st_size == int(size), "part of a block was left behind"
 
 
+def test_a_place_whose_beginning_cannot_be_written_again_is_a_bench_error_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "log.blf"
+    os.mkfifo(path)
+    reading = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    log = LiveLog(path, ManualClock())
+    with pytest.raises(BenchError, match=r"log\.blf cannot be written: illegal seek; name another file"):
+        log.close()
+    os.close(reading)
+
+
 @pytest.mark.parametrize("where", ["nowhere/log.blf", "file/log.blf"])
 def test_a_place_that_cannot_be_written_is_a_bench_error(tmp_path: Path, where: str) -> None:
     (tmp_path / "file").write_text("")
@@ -260,4 +270,4 @@ def test_a_place_that_cannot_be_written_is_a_bench_error(tmp_path: Path, where: 
 
 def test_a_format_that_does_not_exist_is_refused() -> None:
     with pytest.raises(UsageError, match="no recording format 'trc'; there are blf, asc, mf4"):
-        LiveLog(Path("log.blf"), ManualClock(), formats=("trc",))  # type: ignore[arg-type]
+        LiveLog(Path("log.blf"), ManualClock(), formats=("trc",))  # type: ignore[arg-type] # what is wrong is the point

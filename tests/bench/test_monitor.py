@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import json
 import math
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from harness.bench.busload import frame_times_s
+from harness.bench.busload import LoadMeter, frame_times_s
 from harness.bench.monitor import Monitor, to_frames
 from harness.bench.picture import Picture, Seen, Value, record
 from harness.bench.watching import REFRESH_NS, replay
@@ -28,6 +29,7 @@ from harness.trace import Frames
 ROOT = Path(__file__).parents[2]
 DATA = ROOT.parent / "shared" / "data"
 MS = 1_000_000
+YEAR_NS = 365 * 86_400 * NS_PER_S
 FIELDS = tuple(Frames.__dataclass_fields__)
 
 
@@ -248,6 +250,19 @@ def test_the_data_phase_of_a_flexible_frame_is_as_short_as_its_bit_rate_makes_it
     frame = PortFrame(0, 1, bytes(64), FrameFlag.FD | FrameFlag.BRS)
     slow, quick = (float(frame_times_s(to_frames([frame], 0), 2e-6, rate)[0]) for rate in (2e-6, 0.5e-6))
     assert slow / quick == pytest.approx((29 + 550) / (29 + 550 / 4), rel=0.03)
+
+
+def test_a_stamp_that_is_a_year_off_costs_no_memory() -> None:
+    frames = to_frames([PortFrame(0, 1, bytes(8)), PortFrame(YEAR_NS, 1, bytes(8))], 0)
+    meter = LoadMeter(500_000)
+    tracemalloc.start()
+    try:
+        meter.add(frames)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+    assert meter.load(1.0).last_pct > 0.0
+    assert meter.load(2.0).last_pct == 0.0
 
 
 # ---- recordings -----------------------------------------------------------------------------------------------------

@@ -59,6 +59,14 @@ def test_a_quicker_delivery_than_those_before_sets_the_offset_at_once() -> None:
     assert S + 22 * MS == timeline.place(100.02, S + 28 * MS)  # took 8 ms again
 
 
+def test_an_adapter_whose_clock_falls_behind_is_followed_after_five_seconds() -> None:
+    timeline = Timeline(TrackedStamps())
+    timeline.begin(ManualClock(S))
+    timeline.place(100.0, S)
+    timeline.begin(ManualClock(7 * S))
+    assert 7 * S == timeline.place(105.9, 7 * S)  # 6 s later it has counted only 5.9 s
+
+
 def test_an_adapter_whose_clock_begins_anew_is_followed() -> None:
     timeline = Timeline(TrackedStamps())
     timeline.begin(ManualClock(S))
@@ -110,6 +118,35 @@ def test_linux_tells_state_and_counters_in_error_frames(
     assert (state, counters, lost) == (watch.state, (watch.transmit_errors, watch.receive_errors), watch.lost)
 
 
+class Flags:
+    """An SLCAN adapter that has answered F."""
+
+    def __init__(self, flags: int) -> None:
+        self.flags: int | None = flags
+        self.refused = self.garbage = 0
+
+    def ask_flags(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(
+    ("flags", "state", "lost", "errors"),
+    [
+        (0x00, NodeState.ERROR_ACTIVE, 0, 0),
+        (0x01, NodeState.ERROR_ACTIVE, 1, 0),  # receive queue full
+        (0x08, NodeState.ERROR_ACTIVE, 1, 0),  # overrun
+        (0x20, NodeState.ERROR_PASSIVE, 0, 0),
+        (0x80, NodeState.ERROR_ACTIVE, 0, 1),  # bus error
+    ],
+)
+def test_an_slcan_adapter_tells_each_overrun_once(flags: int, state: NodeState, lost: int, errors: int) -> None:
+    """Flags as in the Lawicel CANUSB manual."""
+    watch = watch_for("slcan", Flags(flags))
+    for _ in range(2):
+        watch.ask()
+    assert (state, lost, errors) == (watch.state, watch.lost, watch.errors)
+
+
 class Status:
     """A driver with a status word."""
 
@@ -121,16 +158,18 @@ class Status:
 
 
 @pytest.mark.parametrize(
-    ("number", "state"),
+    ("number", "state", "lost"),
     [
-        (0, NodeState.ERROR_ACTIVE),
-        (0x8, NodeState.ERROR_ACTIVE),
-        (0x40000, NodeState.ERROR_PASSIVE),
-        (0x10, NodeState.BUS_OFF),
+        (0, NodeState.ERROR_ACTIVE, 0),
+        (0x8, NodeState.ERROR_ACTIVE, 0),
+        (0x2, NodeState.ERROR_ACTIVE, 1),  # overrun of the controller
+        (0x40, NodeState.ERROR_ACTIVE, 1),  # overrun of the driver's queue
+        (0x40000, NodeState.ERROR_PASSIVE, 0),
+        (0x10, NodeState.BUS_OFF, 0),
     ],
 )
-def test_pcan_tells_its_state_in_a_status_word(number: int, state: NodeState) -> None:
+def test_pcan_tells_its_state_in_a_status_word(number: int, state: NodeState, lost: int) -> None:
     """Numbers as in PCANBasic.h."""
     watch = watch_for("pcan", Status(number))
     watch.ask()
-    assert state is watch.state
+    assert (state, lost) == (watch.state, watch.lost)

@@ -149,6 +149,17 @@ def test_only_wanted_frames_pass_a_filter_but_all_are_counted() -> None:
     port.close()
 
 
+def test_a_flood_of_unwanted_frames_ends_a_call_and_the_wanted_one_behind_it_comes_in_a_later_one() -> None:
+    settings = PortSettings("virtual", "unwanted", 500_000, filters=((0x100, 0x7FF),))
+    with opened("virtual", "unwanted") as other, closing(open_port(settings, WallClock())) as port:
+        for _ in range(2500):
+            other.send(PortFrame(0, 0x200))
+        other.send(PortFrame(0, 0x100))
+        assert [] == port.receive()
+        assert port.status().frames < 2500
+        assert [0x100] == [frame.id for frame in until(port, lambda: port.status().frames > 2500)]
+
+
 def test_error_frames_are_frames_with_a_flag_and_counted_apart() -> None:
     settings = PortSettings("virtual", "errors", 500_000, filters=((0x100, 0x7FF),))
     port = open_port(settings, WallClock())

@@ -4,117 +4,30 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from harness.bench.live import ActiveFault, Row
-from harness.bench.pacer import Lateness
 from harness.bench.shell import MAX_ACTIONS, Answer, Shell
 from harness.bench.shellcomplete import offers
 from harness.bench.shellplain import Plain
+from harness.bench.shellrecord import LiveRecord
 from harness.bench.shellview import table, width_of
 from harness.bench.shellwords import HELP, Clear, Do, Inject, Note, Quit, Save, Wait, WaitUntil, parse
 from harness.cli import cli
 from harness.errors import UsageError
 from harness.faults.catalogue import CATALOGUE
-from harness.kernel.config import Event, Fault
-from harness.rig import find_rig, load_rig
 from harness.rig.compose import bounds_of
-from harness.rig.file import Rig
-from harness.scenario import CommandAction, FaultAction, begin, load_scenario
-from harness.trace import Frames, Side
+from harness.scenario import CommandAction, FaultAction, Scenario, begin, load_scenario
 from harness.units import FLAG_PREFIXES
+from tests.bench.stillrig import RIG, StillRig
 
-RIG = load_rig(find_rig("ebus-lfp"))
 BOUNDS = bounds_of(RIG)
 FLAGS = tuple(name for name in RIG.profile.bindings if name.startswith(FLAG_PREFIXES))
-TICK_S = 0.01
-
-
-class StillRig:
-    """A rig in which nothing happens but what a test puts on its bus. Implements LiveRig; a step costs no time."""
-
-    def __init__(self) -> None:
-        self.ticks = 0
-        self.frames_to_come: list[tuple[str, dict[str, float | str]]] = []
-        self.commands: list[CommandAction] = []
-        self.active: list[ActiveFault] = []
-
-    @property
-    def rig(self) -> Rig:
-        return RIG
-
-    @property
-    def now_s(self) -> float:
-        return self.ticks / 100
-
-    @property
-    def tick_s(self) -> float:
-        return TICK_S
-
-    def step(self) -> None:
-        self.ticks += 1
-
-    def row(self) -> Row:
-        return Row(self.now_s, ())
-
-    def frames(self) -> Frames:
-        coming, self.frames_to_come = self.frames_to_come, []
-        payloads = [RIG.profile.encode(name, values) for name, values in coming]
-        n = len(payloads)
-        zeros = np.zeros(n, np.uint8)
-        data = np.array([list(payload.ljust(8, b"\0")) for payload in payloads], np.uint8).reshape(n, 8)
-        return Frames(
-            t_ns=np.full(n, self.ticks * 10_000_000, np.uint64),
-            id=np.array([RIG.profile.database.by_name[name].id for name, _ in coming], np.uint32),
-            flags=zeros,
-            bus=zeros,
-            node=zeros,
-            length=np.full(n, 8, np.uint8),
-            data=data,
-        )
-
-    def inject(self, action: FaultAction) -> str:
-        label = action.label or action.fault
-        self.active.append(ActiveFault(label, action, self.now_s, math.inf, fired=False))
-        return label
-
-    def clear(self, label: str) -> int:
-        kept = [fault for fault in self.active if label not in (fault.label, fault.action.fault)]
-        ended = len(self.active) - len(kept)
-        self.active = kept
-        return ended
-
-    def command(self, action: CommandAction) -> None:
-        self.commands.append(action)
-
-    def faults(self) -> tuple[ActiveFault, ...]:
-        return tuple(self.active)
-
-    def plan(self, events: Sequence[Event], faults: Sequence[Fault]) -> None:
-        raise NotImplementedError
-
-    def lateness(self) -> Lateness:
-        return Lateness()
-
-    @property
-    def unseen(self) -> tuple[tuple[Side, str], ...]:
-        return ()
-
-    def header(self) -> Mapping[str, Any]:
-        return {}
-
-    def close(self) -> None:
-        pass
 
 
 def poked(*lines: str, ticks: int = 50) -> tuple[Shell, StillRig, list[Answer]]:
@@ -293,6 +206,15 @@ def test_clear_all_becomes_one_clear_for_each_label() -> None:
     assert labels == ["a", "b"]
 
 
+def test_the_record_has_when_each_fault_was_cleared() -> None:
+    record = LiveRecord(StillRig())
+    for label in ("one", "two"):
+        record.injected(label, FaultAction(at_s=0.0, fault="hvil-open", label=label), 1.0)
+    record.cleared("one", 2.5)
+    faults = record.trace(Scenario(rig="ebus-lfp", duration_s=9.0), ()).faults
+    assert [("one", 1.0, 2.5), ("two", 1.0, 9.0)] == [(item.label, item.from_s, item.until_s) for item in faults]
+
+
 def test_what_was_typed_is_saved_as_a_scenario_with_its_times(tmp_path: Path) -> None:
     path = tmp_path / "poke.toml"
     shell, _, said = poked("drive", "wait 100ms", "inject hvil-open label=a", "mark open", f"save {path}")
@@ -324,6 +246,17 @@ def test_no_line_of_the_table_is_wider_than_the_terminal(width: int) -> None:
 
 
 # ---- from a pipe
+
+
+def test_input_without_an_end_holds_no_tick_up() -> None:
+    told: list[str] = []
+    with Path("/dev/zero").open("rb") as stream:
+        view = Plain(stream, told.append)
+        shell = Shell(StillRig(), rig="ebus-lfp", start="standby", say=view.say)
+        view._read(shell)
+        shell.submit("quit")
+        view.run(shell)
+    assert not told
 
 
 def test_lines_that_come_in_pieces_are_played_whole_and_the_end_of_input_ends_it() -> None:

@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
+from harness import trace as traces
 from harness.canbus.recorder import write_blf
 from harness.cli import cli
 from harness.errors import UsageError
@@ -132,6 +133,18 @@ def test_a_message_the_recorder_may_have_left_out_is_not_judged(session: Session
     assert "bms_state reported" in found.missing["INV-LATCH-1"]
 
 
+def test_no_pass_rests_on_a_report_that_did_not_come_for_a_time(session: Session, run: Run) -> None:
+    """Latched at 3.5 s, then nothing more of BMS_State, while all other messages come."""
+    frames = run.trace.frames
+    state = np.isin(np.arange(len(frames)), rows_of(session, frames, "BMS_State"))
+    found = judged(session, kept(frames, ~state | (frames.t_ns < 3_500_000_000)))
+    for requirement in ("INV-LATCH-1", "INV-LIM-3", "SEQ-OPEN-1"):
+        told = verdict(found, requirement)
+        assert told.outcome is Outcome.INCONCLUSIVE, requirement
+        assert "nothing came of BMS_State from 3.4" in told.reason
+    assert verdict(found, "INV-LIM-1").outcome is Outcome.PASS  # rests on other messages
+
+
 def closed(session: Session, frames: Frames, rows: NDArray[Any], signal: str) -> Frames:
     """The frames with a bit of BMS_State set in some rows."""
     place = session.profile.database.by_name["BMS_State"].by_name[signal]
@@ -175,6 +188,16 @@ def test_the_silence_of_the_vehicle_is_on_the_bus_and_so_is_the_reaction(session
     assert told.outcome is Outcome.FAIL
 
 
+def test_a_flag_that_a_trip_on_a_hidden_quantity_could_have_set_is_not_judged(session: Session) -> None:
+    lost = begin(2.0, "message-lost", message="vehicle")
+    run = session.run(Scenario(rig="ebus-lfp", duration_s=8.0, action=(lost,)))
+    by_id = {requirement.id: requirement for requirement in session.requirements}
+    shared = by_id["PRT-OV-3"].model_copy(update={"flag": "fault.vehicle_timeout"})
+    times = {"timing_s": TICK_S + JITTER_S, "boot_s": BOOT_S, "tick_s": TICK_S}
+    found = judge_log(run.trace.frames, session.profile, (by_id["PRT-VCU-3"], shared), **times)
+    assert {"PRT-VCU-3": ("cell_voltage_max_v given",), "PRT-OV-3": ("cell_voltage_max_v given",)} == found.missing
+
+
 def test_a_vehicle_that_was_silent_before_the_log_began_blames_nobody(session: Session) -> None:
     lost = begin(2.0, "message-lost", message="vehicle")
     run = session.run(Scenario(rig="ebus-lfp", duration_s=8.0, action=(lost,)))
@@ -212,11 +235,22 @@ def test_a_trace_of_another_recording_is_not_used(session: Session, run: Run, tm
     folder = Path(json.loads(call("inject", "ebus-lfp", *words).stdout)["run_dir"])
     other = session.run(Scenario(rig="ebus-lfp", start="charge", duration_s=2.0))
     assert belongs(run.trace, run.trace.frames)
+    assert not belongs(run.trace, kept(run.trace.frames, np.arange(len(run.trace.frames)) != 5))
+    again = replace(run.trace, frames=kept(run.trace.frames, np.repeat(np.arange(len(run.trace.frames)), 2)))
+    assert not belongs(again, run.trace.frames)  # the log has each frame of it, but only once
     assert not belongs(run.trace, other.trace.frames)
     write_blf(other.trace.frames, folder / "bus.blf")
     document = json.loads(call("judge", str(folder), "--rig", "ebus-lfp", "--json").stdout)
     assert document["basis"] == "bus"
     assert "judged from the bus alone" in document["notes"][0]
+
+
+def test_a_rig_that_changed_since_the_trace_was_recorded_is_said(run: Run, tmp_path: Path) -> None:
+    header = {**run.trace.header, "rig_sha256": "0", "dbc_sha256": "0"}
+    traces.save(replace(run.trace, header=header), tmp_path / "trace.npz")
+    document = json.loads(call("judge", str(tmp_path), "--rig", "ebus-lfp", "--json").stdout)
+    told = [f"{what} is not the one the trace was recorded with" for what in ("rig ebus-lfp", "the DBC")]
+    assert told == document["notes"]
 
 
 @pytest.mark.skipif(not OTHERS.is_dir(), reason="recordings of others are not on this machine")

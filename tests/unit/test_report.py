@@ -16,7 +16,7 @@ from harness.report.html import Case, ReportData, render
 from harness.report.text import margin_text
 from harness.report.timeline import timeline
 from harness.requirements.evidence import MessageSeries, Series
-from harness.requirements.model import Trip
+from harness.requirements.model import Limit, Trip
 from harness.trace import FaultRecord, Mark
 from harness.verdict import Exercised, Outcome, Verdict
 
@@ -131,6 +131,30 @@ def test_figure_draws_the_windows_of_the_requirement(tripped: Record) -> None:
 
     windows = [(band.role, round(band.from_s, 6), round(band.until_s, 6)) for band in figure.bands]
     assert [("cause", 2.0, 2.8), ("confirm", 2.8, 3.0), ("flag", 3.0, 3.2), ("safe", 3.2, 3.7)] == windows
+
+
+@pytest.mark.parametrize(
+    ("side", "label"), [("output", "commanded by the controller"), ("reported", "reported on the bus")]
+)
+def test_a_figure_draws_what_the_requirement_reads_on_its_own_side(tripped: Record, side: str, label: str) -> None:
+    tripped.series[side, "cell_voltage_max_v"] = steps((0.0, 3.3), (1.0, 3.9))
+    trip = TRIP.model_copy(update={"side": side})
+
+    figure = figure_of(trip, Verdict("PRT-OV-3", Outcome.PASS), tripped, "a case")
+
+    assert [(label, 3.9)] == [(curve.label, curve.value.max()) for curve in figure.curves]
+    assert figure.bands[0].from_s == 1.0
+
+
+def test_a_figure_of_a_limit_over_a_reported_quantity_draws_its_curve(tripped: Record) -> None:
+    tripped.series["reported", "soc_pct"] = steps((0.0, 50.0))
+    curve = [{"at": 0.0, "limit": 0.0}, {"at": 100.0, "limit": 200.0}]
+    head = {"id": "LIM-X-1", "title": "a limit", "source": ["own choice"], "reported": "charge_limit_a"}
+    limit = Limit.model_validate({**head, "quantity": "soc_pct", "side": "reported", "curve": curve})
+
+    curves = figure_of(limit, Verdict("LIM-X-1", Outcome.PASS), tripped, "a case").curves
+
+    assert [100.0] == [value for drawn in curves if drawn.label == "allowed by the curve" for value in drawn.value]
 
 
 def test_figure_of_many_points_keeps_the_spike(tripped: Record) -> None:

@@ -93,6 +93,13 @@ def test_what_a_figure_lacks_is_not_drawn(empty: dict[str, tuple[()]]) -> None:
     parsed(replace(FIGURE, **empty))  # type: ignore[arg-type] # each is a tuple of the right kind
 
 
+def test_a_curve_of_which_no_value_is_known_is_not_drawn() -> None:
+    figure = replace(FIGURE, curves=(curve("given to the controller", (0.0, np.nan), (2.0, np.nan)),))
+    paths = [path.get("d", "") for path in parsed(figure).iter(f"{_SVG}path")]
+    assert len(FIGURE.lanes) == len(paths)
+    assert all(path.startswith("M") for path in paths)
+
+
 @given(low=st.floats(-1e6, 1e6), span=st.floats(1e-3, 1e6))
 def test_ticks_are_inside_the_range_evenly_spaced_and_few(low: float, span: float) -> None:
     found = ticks(low, low + span)
