@@ -54,7 +54,7 @@ def test_a_wrong_bit_rate_is_refused(served: Served, tmp_path: Path) -> None:
     rig, count = re.subn(r"bitrate = 500_000", "bitrate = 250_000", rig)
     assert count == 1
     (tmp_path / "slow.toml").write_text(rig)
-    bench = BENCH_FILE.read_text().replace('rig = "../ebus-lfp.toml"', 'rig = "slow.toml"')
+    bench = BENCH_FILE.read_text().replace('rig = "ebus-lfp"', 'rig = "slow.toml"')
     (tmp_path / "bench.toml").write_text(bench)
     loaded = load_bench(tmp_path / "bench.toml", served.ports)
     with (
@@ -118,3 +118,9 @@ def test_words_that_mean_nothing_are_refused(write_bench: WriteBench, words: lis
     result = CliRunner().invoke(cli, [bench if word == "BENCH" else word for word in words])
     assert result.exit_code == 2
     assert told in result.stderr
+
+
+def test_a_copy_of_the_shipped_bench_file_works_in_any_folder(tmp_path: Path) -> None:
+    copy = tmp_path / "mine.toml"
+    copy.write_text(BENCH_FILE.read_text(encoding="utf-8"), encoding="utf-8")
+    assert load_bench(copy).rig.path == load_bench(BENCH_FILE).rig.path
