@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -55,6 +55,12 @@ class TimingSection(FileModel):
     heartbeat_ms: Annotated[float, Field(ge=50.0, le=400.0, strict=False)] = 200.0
 
 
+class RecordingSection(FileModel):
+    """What the bus is recorded as besides BLF, which is always written; MF4 needs the extra mf4."""
+
+    also: Annotated[tuple[Literal["asc", "mf4"], ...], Field(strict=False)] = ()
+
+
 class InstrumentSection(FileModel):
     """One instrument: driver, port (a device or a URL of pyserial), and what its channels are wired to.
 
@@ -80,6 +86,7 @@ class BenchFile(FileModel):
     can: CanAdapterSection
     limits: LimitsSection
     timing: TimingSection = TimingSection()
+    recording: RecordingSection = RecordingSection()
     instruments: Annotated[tuple[InstrumentSection, ...], Field(strict=False, min_length=1)]
 
 

@@ -88,7 +88,7 @@ def _bench(bench: Bench, start: Start, out: Path | None) -> Iterator[Opened]:
         foresight.require(start)
         with (
             energised(bench, clock=clock, run=str(directory.path)) as parts,
-            LiveLog(directory.path, clock) as recording,
+            LiveLog(directory.path, clock, formats=bench.file.recording.also) as recording,
             parts.session(recorder=recording) as session,
         ):
             live = session.live(start)

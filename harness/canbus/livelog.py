@@ -107,13 +107,19 @@ class LiveLog:
         self.close()
 
 
-def _checked(formats: Sequence[Format]) -> frozenset[Format]:
+def formats_of(path: Path) -> tuple[Format, ...]:
+    """What the suffix of a recording asks for besides BLF. Raises UsageError for one that cannot be written."""
+    named = path.suffix.removeprefix(".").lower()
+    return tuple(_checked((named,))) if named else ()
+
+
+def _checked(formats: Sequence[str]) -> frozenset[Format]:
     unknown = [name for name in formats if name not in FORMATS]
     if unknown:
         raise UsageError(f"no recording format '{unknown[0]}'; there are {', '.join(FORMATS)}")
     if "mf4" in formats and importlib.util.find_spec("asammdf") is None:
         raise UsageError('recording MF4 needs asammdf, which is not installed: pip install "bms-harness[mf4]"')
-    return frozenset(formats)
+    return frozenset(name for name in FORMATS if name in formats)
 
 
 def _message(frame: PortFrame, t_ns: int) -> can.Message:

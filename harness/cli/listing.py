@@ -186,11 +186,12 @@ def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None
 @click.argument(
     "kind",
     type=click.Choice(
-        ["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty", "faults", "defects", "mutants"]
+        ["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty", "faults", "defects", "mutants", "bench"]
     ),
 )
 def schema(kind: str) -> None:
     """Print the JSON Schema of a file KIND, for editors (e.g. '#:schema' lines of TOML tools)."""
-    from harness.rig.schemas import schema_of  # noqa: PLC0415 - pydantic is not needed for --help
+    from harness.bench.file import BenchFile  # noqa: PLC0415 - pydantic is not needed for --help
+    from harness.rig.schemas import schema_of  # noqa: PLC0415 - see above
 
-    emit(schema_of(kind))
+    emit(BenchFile.model_json_schema() if kind == "bench" else schema_of(kind))

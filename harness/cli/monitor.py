@@ -38,7 +38,8 @@ Show = Callable[["Picture"], None]
 @click.option("--option", "options", multiple=True, metavar="NAME=VALUE", help="Further option of the interface.")
 @port_option
 @click.option("--for", "for_s", type=Duration(), help="How long; default: until Ctrl-C, a recording to its end.")
-@click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="Record to this BLF file meanwhile.")
+@click.option("--log", type=click.Path(path_type=Path, dir_okay=False),
+              help="Record meanwhile: BLF, and ASC or MF4 besides when the file is called so.")  # fmt: skip
 @click.option("--replay", type=click.Path(path_type=Path, dir_okay=False), help="A recording in place of an adapter.")
 @click.option("--fast", is_flag=True, help="Play the recording at once, not at its own speed.")
 @json_option
@@ -175,14 +176,15 @@ class _Run:
                 f"no adapter to listen to{self._subject.hint}: give --interface and --channel, or --replay LOG"
             )
         from harness.bench.watching import watch  # noqa: PLC0415 - not needed for --help
-        from harness.canbus.livelog import LiveLog  # noqa: PLC0415 - see above
+        from harness.canbus.livelog import LiveLog, formats_of  # noqa: PLC0415 - see above
         from harness.canbus.ports import open_port  # noqa: PLC0415 - see above
         from harness.clock import WallClock  # noqa: PLC0415 - see above
 
         clock = WallClock()
+        formats = () if log is None else formats_of(log)
         with ExitStack() as stack:
             self._port = port = stack.enter_context(closing(open_port(settings, clock, listening=True)))
-            recorder = None if log is None else stack.enter_context(LiveLog(log, clock))
+            recorder = None if log is None else stack.enter_context(LiveLog(log, clock, formats=formats))
 
             def listen(show: Show) -> float:
                 return watch(port, self._subject.monitor, clock, for_s=self._for_s, show=show, log=recorder)

@@ -61,7 +61,7 @@ def play_on_bench(
         click.echo(f"preflight ok: {prediction.energy_wh:.3g} Wh; on the bench now, in real time", err=True)
         with (
             energised(bench, clock=clock, run=str(directory.path)) as opened,
-            LiveLog(directory.path, clock) as recording,
+            LiveLog(directory.path, clock, formats=bench.file.recording.also) as recording,
             opened.session(recorder=recording) as session,
         ):
             run = session.run(scenario)
@@ -161,7 +161,7 @@ def _play(
     try:
         with (
             energised(order.bench, clock=clock, run=str(directory.path)) as opened,
-            LiveLog(directory.path, clock) as recording,
+            LiveLog(directory.path, clock, formats=order.bench.file.recording.also) as recording,
             opened.session(recorder=recording) as session,
         ):
             play(

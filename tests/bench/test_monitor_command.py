@@ -184,3 +184,19 @@ def test_a_recording_of_another_bus_is_asked_about(tmp_path: Path) -> None:
     assert result.exit_code == 0
     assert "1 identifiers the database does not have: 101 (50)" in result.stdout
     assert "is it the one of this bus?" in result.stdout
+
+
+def test_the_suffix_of_the_log_decides_what_is_recorded_besides_blf(tmp_path: Path) -> None:
+    bus = Bus(tmp_path)
+    words = ["--profile", str(PROFILE), *bus.words(), "--for", "0.3s", "--log", str(tmp_path / "bus.asc"), "--json"]
+    with start(*words) as process:
+        bus.run(lambda: process.poll() is not None)
+    assert len(read_recording(tmp_path / "bus.asc").frames) == len(read_recording(tmp_path / "bus.blf").frames) > 0
+
+
+def test_a_log_of_no_format_is_refused_before_anything_is_opened(tmp_path: Path) -> None:
+    words = ["monitor", "ebus-lfp", "--interface", "virtual", "--channel", "x", "--log", str(tmp_path / "bus.csv")]
+    result = CliRunner().invoke(cli, words)
+    assert result.exit_code == 2
+    assert "no recording format 'csv'; there are blf, asc, mf4" in result.stderr
+    assert list(tmp_path.iterdir()) == []

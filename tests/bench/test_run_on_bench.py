@@ -40,6 +40,14 @@ def scenario_file(tmp_path: Path) -> Path:
     return path
 
 
+@pytest.fixture
+def with_asc(tmp_path: Path) -> Path:
+    """The bench file, asking for an ASC recording besides."""
+    path = tmp_path / "with-asc.toml"
+    path.write_text(BENCH_FILE.read_text(encoding="utf-8") + '\n[recording]\nalso = ["asc"]\n', encoding="utf-8")
+    return path
+
+
 def play(served: Served, out: Path, *words: str) -> tuple[Result, Path]:
     """The result, and the only run directory."""
     ports = [word for name, port in served.ports.items() for word in ("--port", f"{name}={port}")]
@@ -54,9 +62,9 @@ def verdicts_of(folder: Path) -> dict[str, str]:
 
 
 def test_run_plays_scenario_files_and_leaves_the_whole_evidence(
-    served: Served, scenario_file: Path, tmp_path: Path
+    served: Served, scenario_file: Path, with_asc: Path, tmp_path: Path
 ) -> None:
-    result, folder = play(served, tmp_path / "runs", "run", str(BENCH_FILE), "--scenario", str(scenario_file))
+    result, folder = play(served, tmp_path / "runs", "run", str(with_asc), "--scenario", str(scenario_file))
     assert result.exit_code in (0, 4)  # 4: this machine was too late to tell
     assert "preflight ok: 1 scenarios" in result.stderr
     verdicts = verdicts_of(folder)
@@ -66,8 +74,9 @@ def test_run_plays_scenario_files_and_leaves_the_whole_evidence(
     assert (folder / "cases" / "PRT-HVIL-3.json").is_file()
     assert "PRT-HVIL-3" in (folder / "report.html").read_text()
     assert len(read_log(folder / "bus.blf")) > 100
+    assert len(read_log(folder / "bus.asc")) == len(read_log(folder / "bus.blf"))
     assert [1] == [len(line.splitlines()) for line in [(folder / "results.jsonl").read_text()]]
-    assert Latch(BENCH_FILE).events() == ()
+    assert Latch(with_asc).events() == ()
     assert served.wait_for(lambda state: state["off"])
 
 

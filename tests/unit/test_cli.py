@@ -122,7 +122,9 @@ def test_quantities_lists_what_requirements_may_name() -> None:
     assert units["cell_voltage_max_v"] == "V"
 
 
-@pytest.mark.parametrize("kind", ["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty"])
+@pytest.mark.parametrize(
+    "kind", ["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty", "defects", "mutants", "bench"]
+)
 def test_every_file_kind_has_a_schema(kind: str) -> None:
     assert document(call("schema", kind))["type"] == "object"
 
