@@ -31,12 +31,19 @@ Command = Literal[
     "reset-faults",
     "load",
     "soc",
+    "soak",
     "clear",
 ]
 COMMANDS: tuple[str, ...] = get_args(Command)
 
 # The keys a command takes besides at_s; a key that would change nothing is refused.
-COMMAND_KEYS: Mapping[str, str] = {"power-cycle": "off_s", "load": "scale", "soc": "soc_pct", "clear": "label"}
+COMMAND_KEYS: Mapping[str, str] = {
+    "power-cycle": "off_s",
+    "load": "scale",
+    "soc": "soc_pct",
+    "soak": "temp_degc",
+    "clear": "label",
+}
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
@@ -71,7 +78,8 @@ class CommandAction(FileModel):
 
     drive, standby, charge: ask the controller for that state. power-cycle: controller off for `off_s`, then on.
     ignition-off, ignition-on: the same as turning the key. reset-faults: service request to release latched faults.
-    load: factor `scale` on the duty profile (0 = standstill). soc: all cells to `soc_pct` (spread kept).
+    load: factor `scale` on the duty profile (0 = standstill). soc: all cells to `soc_pct` (spread kept). soak: all
+    cells to `temp_degc` (spread kept), as after a night outside.
     clear: end every active fault with this `label` (or of this kind).
     """
 
@@ -80,6 +88,7 @@ class CommandAction(FileModel):
     off_s: Annotated[float, Field(ge=0.02, le=3600.0)] = 1.0
     scale: Annotated[float, Field(ge=-3.0, le=3.0)] = 1.0
     soc_pct: Annotated[float, Field(ge=0.0, le=100.0)] = 50.0
+    temp_degc: Annotated[float, Field(ge=-50.0, le=85.0)] = -30.0
     label: str = ""
 
     @pydantic.model_validator(mode="after")

@@ -167,6 +167,7 @@ class EventKind(IntEnum):
     LOAD_TIME_S = 6
     SOC = 7
     NVM = 8
+    TEMP_DEGC = 9
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -118,6 +118,7 @@ const bh_truth *bh_plant_truth(const bh_plant *plant);
 /* Reset every field of the distortion to neutral. */
 void bh_plant_undistort(bh_plant *plant);
 void bh_plant_set_soc(bh_plant *plant, double soc);      /* mean; the spread is kept; dynamic states go to rest */
+void bh_plant_set_temperature(bh_plant *plant, double degc); /* mean; the spread is kept */
 void bh_plant_set_load_time(bh_plant *plant, double t_s);
 /* Estimate of what a truth fault did to the inputs since it began, in LSB of the input it shows up in (1 uV, 1 mdegC,
  * 1 mA, 1 mV, 1 ohm, one digital bit). faults.c calls it once a tick for each active truth fault; >= 1 means fired.

@@ -101,7 +101,8 @@ enum {
     BH_EVENT_LOAD_SCALE,    /* factor on the load profile; 0 = standstill */
     BH_EVENT_LOAD_TIME_S,   /* put the load profile to this time */
     BH_EVENT_SOC,           /* state of charge of all cells, spread kept */
-    BH_EVENT_NVM            /* at the next power-on: XOR byte index of the NVM image with value; index -1 = erase it */
+    BH_EVENT_NVM,           /* at the next power-on: XOR byte index of the NVM image with value; index -1 = erase it */
+    BH_EVENT_TEMP_DEGC      /* temperature of all cells, spread kept */
 };
 
 typedef struct bh_event {

@@ -33,6 +33,7 @@ static void happen(bh_sim *sim, const bh_event *event) {
     case BH_EVENT_LOAD_TIME_S: bh_plant_set_load_time(sim->plant, event->value); break;
     case BH_EVENT_SOC: bh_plant_set_soc(sim->plant, event->value); break;
     case BH_EVENT_NVM: change_nvm(&sim->nvm, event->index, event->value); break;
+    case BH_EVENT_TEMP_DEGC: bh_plant_set_temperature(sim->plant, event->value); break;
     default: break;
     }
 }
@@ -48,6 +49,7 @@ static const char *problem_of(const bh_sim *sim, const bh_event *event, uint64_t
     case BH_EVENT_SOC: return event->value >= 0.0 && event->value <= 1.0 ? NULL : "state of charge must be 0..1";
     case BH_EVENT_NVM:
         return event->index >= -1 && event->value >= 0.0 && event->value <= 255.0 ? NULL : "offset or mask not possible";
+    case BH_EVENT_TEMP_DEGC: return fabs(event->value) <= 200.0 ? NULL : "temperature must be within 200 degC of 0";
     case BH_EVENT_LOAD_SCALE: return fabs(event->value) <= BH_FOREVER_S ? NULL : "value not possible";
     case BH_EVENT_LOAD_TIME_S: return event->value >= 0.0 && event->value <= BH_FOREVER_S ? NULL : "value not possible";
     case BH_EVENT_IGNITION:

@@ -163,6 +163,21 @@ static void step(bh_plant *plant) {
     publish(plant);
 }
 
+/* Mean; the spread is kept. */
+void bh_plant_set_temperature(bh_plant *plant, double degc) {
+    bh_thermal *thermal = &plant->thermal;
+    const int32_t n = plant->config.n_cells;
+    double sum = 0.0;
+    for (int32_t i = 1; i <= n; ++i) {
+        sum += thermal->degc[i];
+    }
+    for (int32_t i = 1; i <= n; ++i) {
+        thermal->degc[i] += degc - sum / (double)n;
+    }
+    close_ends(thermal->degc, n);
+    publish(plant);
+}
+
 /* Collect the losses of this tick; every so many ticks move the temperatures. */
 void bh_thermal_advance(bh_plant *plant, double dt_s) {
     bh_thermal *thermal = &plant->thermal;

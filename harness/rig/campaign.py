@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.clock import NS_PER_S, WallClock
+from harness.faults.check import Bounds
 from harness.requirements.model import Requirement
 from harness.rig import shipped_rigs
 from harness.rig.compose import bounds_of
@@ -27,9 +28,9 @@ from harness.rig.rundir import RunDirectory
 from harness.rig.smaller import Shrinker, late_note
 from harness.rig.tally import Tally, Witness
 from harness.rig.workers import Pool
-from harness.scenario import Scenario, scenario_problems
+from harness.scenario import Scenario, load_scenario, scenario_problems
 from harness.search.boundary import grids
-from harness.search.corpus import load_corpus, save_failure
+from harness.search.corpus import Kept, load_corpus, save_failure
 from harness.search.coverage import Coverage, FaultSpace, aims_at
 from harness.search.moves import space
 from harness.search.runner import Case, FailureKey
@@ -193,9 +194,9 @@ class _Run:
     def _phases(self) -> Iterator[tuple[str, int, Iterable[Batch]]]:
         if self._budget.corpus:
             if self._run_dir is not None:
-                kept = self._playable(self._run_dir.path.parent / FAILURES)
+                kept = self._playable(load_corpus(self._run_dir.path.parent / FAILURES))
                 yield KEPT, len(kept), self._pool.sums(kept)
-            corpus = self._playable(scenarios_folder())
+            corpus = shipped_scenarios(self._rig, self._bounds)
             yield "corpus", len(corpus), self._pool.sums(corpus)
         if self._budget.grids:
             scenarios = grids(self._rig.requirements, self._bounds, rig=self._reference)
@@ -205,13 +206,9 @@ class _Run:
             aims = aims_at(self._coverage.space, self._coverage.empty(), self._budget.seed)
             yield GENERATED, count, self._pool.generate(self._searched, self._budget.seed, count, aims=aims)
 
-    def _playable(self, folder: Path) -> list[Scenario]:
-        """The scenarios of a folder that this rig can play, wherever they were found."""
-        return [
-            kept.scenario.model_copy(update={"rig": self._reference})
-            for kept in load_corpus(folder)
-            if not scenario_problems(kept.scenario, self._bounds)
-        ]
+    def _playable(self, kept: Iterable[Kept]) -> list[Scenario]:
+        """The scenarios that this rig can play, wherever they were found."""
+        return playable(kept, self._bounds, self._reference)
 
     def _play(self, phase: str, total: int, batches: Iterable[Batch]) -> None:
         done = 0
@@ -329,6 +326,24 @@ class _Watched:
         self.done += 1
         self._seen(case, self.done)
         return case
+
+
+def shipped_scenarios(rig: Rig, bounds: Bounds) -> list[Scenario]:
+    """What every run of a rig begins with: its own scenarios, and those of all rigs that it can play.
+
+    Raises RigError for a scenario of its own that it cannot play.
+    """
+    own = [Kept(path, load_scenario(path, bounds)) for path in rig.scenario_files]
+    return playable((*own, *load_corpus(scenarios_folder())), bounds, reference_of(rig))
+
+
+def playable(kept: Iterable[Kept], bounds: Bounds, reference: str) -> list[Scenario]:
+    """The scenarios that a rig can play, as its own."""
+    return [
+        item.scenario.model_copy(update={"rig": reference})
+        for item in kept
+        if not scenario_problems(item.scenario, bounds)
+    ]
 
 
 def reference_of(rig: Rig) -> str:

@@ -45,6 +45,7 @@ class Rig:
     profile_file: Path
     requirement_files: tuple[Path, ...]
     sha256: str
+    scenario_files: tuple[Path, ...] = ()
     defect_file: Path | None = None
     mutant_file: Path | None = None
 
@@ -134,6 +135,7 @@ def load(path: Path) -> Rig:
     duty_file = finder.one(("load", "duty") if "load" in data else ("vehicle", "cycle"))
     profile_file = finder.one(("can", "profile"))
     requirement_files = finder.many(("requirements", "files"))
+    scenario_files = finder.many(("scenarios", "files"))
     defect_file = finder.one(("firmware", "defects"))
     mutant_file = finder.one(("firmware", "mutants"))
     if file is not None and file.pack.temperature_sensors > file.cells.series:
@@ -157,6 +159,7 @@ def load(path: Path) -> Rig:
         duty_file=duty_file,
         profile_file=profile_file,
         requirement_files=requirement_files,
+        scenario_files=scenario_files,
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         defect_file=defect_file if file.firmware.defects is not None else None,
         mutant_file=mutant_file if file.firmware.mutants is not None else None,

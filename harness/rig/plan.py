@@ -189,6 +189,8 @@ def _plain_events(action: CommandAction, t_ns: int) -> tuple[Event, ...]:
             return (event(EventKind.LOAD_SCALE, action.scale),)
         case "soc":
             return (event(EventKind.SOC, action.soc_pct / 100.0),)
+        case "soak":
+            return (event(EventKind.TEMP_DEGC, action.temp_degc),)
         case _:
             return ()
 
@@ -206,6 +208,8 @@ def describe(action: Action) -> str:
             return f"load scale={action.scale:g}"
         case "soc":
             return f"soc soc_pct={action.soc_pct:g}"
+        case "soak":
+            return f"soak temp_degc={action.temp_degc:g}"
         case "clear":
             return f"clear {action.label}"
         case _:

@@ -151,6 +151,12 @@ class RequirementsSection(FileModel):
     files: References
 
 
+class ScenariosSection(FileModel):
+    """Scenarios of this rig alone, played first in every run of it."""
+
+    files: References
+
+
 class SimulationSection(FileModel):
     """Tick of the lock-step, seed of the spread, and the firmware's 32-bit millisecond counter at power-on."""
 
@@ -172,6 +178,7 @@ class RigFile(FileModel):
     bus: BusSection
     can: CanSection
     requirements: RequirementsSection
+    scenarios: ScenariosSection | None = None
     simulation: SimulationSection = SimulationSection()
 
     @pydantic.model_validator(mode="after")

@@ -13,21 +13,19 @@ from itertools import islice
 
 from harness.clock import NS_PER_S, WallClock
 from harness.firmware.cache import hash_file
-from harness.rig.campaign import reference_of
+from harness.rig.campaign import reference_of, shipped_scenarios
 from harness.rig.compose import bounds_of
 from harness.rig.defectfile import Defect, load_defects, select
 from harness.rig.file import Rig
 from harness.rig.fleet import Fleet, Task
 from harness.rig.hunt import Kill, KillOutcome, by_affinity, hunt
 from harness.rig.process import WorkerOptions
-from harness.rig.resources import scenarios_folder
 from harness.rig.session import build_libraries
 from harness.rig.surveys import Sighting
 from harness.rig.vacuity import Evidence, vacuity
 from harness.rig.workers import Pool, available_processors
-from harness.scenario import Scenario, scenario_problems
+from harness.scenario import Scenario
 from harness.search.boundary import grids
-from harness.search.corpus import load_corpus
 from harness.search.moves import space
 from harness.search.sequences import generate
 from harness.verdict import Outcome
@@ -204,8 +202,6 @@ class _Zoo:
 def suite(rig: Rig, *, sequences: int, seed: int) -> tuple[list[Scenario], ...]:
     """What defects are met with, part by part: kept scenarios, boundary grids, generated sequences."""
     reference, bounds = reference_of(rig), bounds_of(rig)
-    kept = [kept.scenario for kept in load_corpus(scenarios_folder())]
-    playable = [scenario for scenario in kept if not scenario_problems(scenario, bounds)]
-    corpus = [scenario.model_copy(update={"rig": reference}) for scenario in playable]
+    corpus = shipped_scenarios(rig, bounds)
     searched = space(rig.requirements, bounds, rig=reference)
     return corpus, grids(rig.requirements, bounds, rig=reference), list(generate(searched, seed, sequences))

@@ -73,7 +73,9 @@ static int32_t discharge_permille(void) {
     share = bms_min(share, line(measured->q[Q_TEMP_MAX_MDEGC], params->discharge_ot_alarm_mdegc,
                                 params->discharge_hot_full_mdegc));
     share = bms_min(share, line(measured->q[Q_TEMP_MIN_MDEGC],
-                                DEFECT(55) ? params->discharge_ut_trip_mdegc : params->discharge_ut_alarm_mdegc,
+                                DEFECT(55)    ? params->discharge_ut_trip_mdegc
+                                : DEFECT(232) ? params->discharge_ut_warn_mdegc
+                                              : params->discharge_ut_alarm_mdegc,
                                 params->discharge_cold_full_mdegc));
     if (DEFECT(89)) {
         return share;

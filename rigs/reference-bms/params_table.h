@@ -210,6 +210,10 @@
     X(balance_band_mv, 10, 1, 1000)                  \
     X(balance_rest_s, 10, 0, 3600)
 
+/* A working machine outdoors. charge_refused_cold 1: a charge asked for below the alarm of charging closes nothing. */
+#define PARAMS_MACHINE(X)                            \
+    X(charge_refused_cold, 0, 0, 1)
+
 #define PARAMS_TABLE(X)     \
     PARAMS_CELL_VOLTAGE(X)  \
     PARAMS_TEMPERATURE(X)   \
@@ -217,6 +221,7 @@
     PARAMS_SUPERVISION(X)   \
     PARAMS_CONTACTORS(X)    \
     PARAMS_LIMITS(X)        \
-    PARAMS_CHARGE_STATE(X)
+    PARAMS_CHARGE_STATE(X)  \
+    PARAMS_MACHINE(X)
 
 #endif

@@ -68,8 +68,19 @@ static bool may_drive(void) {
     return measured->ignition && !measured->plug;
 }
 
+/* Too cold to charge: not even the contactors close, for a charger may ignore a limit of zero. */
+static bool refused_cold(void) {
+    const uint32_t coldest = DEFECT(231) ? (uint32_t)Q_TEMP_MAX_MDEGC : (uint32_t)Q_TEMP_MIN_MDEGC;
+    return (params->charge_refused_cold != 0) && !DEFECT(230) &&
+           (measured->q[coldest] < params->charge_ut_alarm_mdegc);
+}
+
+static bool may_charge(void) {
+    return measured->plug && !refused_cold();
+}
+
 static bool target_allowed(bms_mode mode) {
-    return ((mode == MODE_DRIVE) && may_drive()) || ((mode == MODE_CHARGE) && measured->plug);
+    return ((mode == MODE_DRIVE) && may_drive()) || ((mode == MODE_CHARGE) && may_charge());
 }
 
 static void leave_to_standby(uint32_t now_ms) {

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from harness.errors import RigError, UsageError
 from harness.rig import find_rig, load_rig, shipped_rigs
+from harness.rig.campaign import shipped_scenarios
+from harness.rig.compose import bounds_of
 from harness.rig.resources import data_root
 
 SHIPPED = data_root() / "rigs" / "ebus-lfp.toml"
@@ -130,3 +133,23 @@ def test_a_syntax_error_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(RigError) as caught:
         load_rig(path)
     assert [problem.line for problem in caught.value.problems] == [2]
+
+
+def test_a_scenario_file_of_a_rig_that_is_not_there_is_a_problem_of_the_rig_file(tmp_path: Path) -> None:
+    path = edited(tmp_path, ("[simulation]", '[scenarios]\nfiles = ["mine/*.toml"]\n\n[simulation]'))
+    assert {"scenarios.files[1]"} == set(problems_of(path))
+
+
+def test_scenarios_of_a_rig_are_played_before_those_of_all_rigs(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('rig = "another"\ntitle = "mine"\nduration_s = 1.0\n', encoding="utf-8")
+    rig = load_rig(edited(tmp_path, ("[simulation]", '[scenarios]\nfiles = ["mine.toml"]\n\n[simulation]')))
+    first, *others = shipped_scenarios(rig, bounds_of(rig))
+    assert ("mine", str(rig.path)) == (first.title, first.rig)
+    assert others == shipped_scenarios(replace(rig, scenario_files=()), bounds_of(rig))
+
+
+def test_a_scenario_of_a_rig_that_it_cannot_play_is_refused_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text('rig = "x"\n\n[[action]]\nat_s = 0.0\nfault = "pole-drop"\n', encoding="utf-8")
+    rig = load_rig(edited(tmp_path, ("[simulation]", '[scenarios]\nfiles = ["mine.toml"]\n\n[simulation]')))
+    with pytest.raises(RigError, match=r"mine.toml:5"):
+        shipped_scenarios(rig, bounds_of(rig))

@@ -48,6 +48,7 @@ KEYS: dict[str, st.SearchStrategy[Any]] = {
     "off_s": st.floats(0.02, 3600.0),
     "scale": st.floats(-3.0, 3.0),
     "soc_pct": st.floats(0.0, 100.0),
+    "temp_degc": st.floats(-50.0, 85.0),
     "label": WORDS.filter(bool),
 }
 

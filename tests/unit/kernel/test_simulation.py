@@ -306,6 +306,7 @@ def test_runs_end_on_a_tick_in_the_future(bench: Any, echo: Any, until_s: float)
     ("event", "reason"),
     [
         (Event(0, EventKind.SOC, value=1.5), "state of charge"),
+        (Event(0, EventKind.TEMP_DEGC, value=float("nan")), "temperature"),
         (Event(0, EventKind.PAYLOAD, 0), "no such message"),
         (Event(0, EventKind.LOAD_SCALE, value=float("inf")), "not possible"),
         (Event(0, EventKind.NVM, 0, value=256), "not possible"),
