@@ -12,6 +12,7 @@
 #include "defect.h"
 #include "faults.h"
 #include "frozen.h"
+#include "j1939_tp.h"
 #include "limits.h"
 #include "measure.h"
 #include "nvm.h"
@@ -49,6 +50,7 @@ uint32_t bms_init(const bms_start *start) {
     balance_init();
     can_bus_init(task.now_ms);
     can_rx_init(task.now_ms);
+    j1939_tp_init(J1939_NULL);
     can_tx_init(start->variant);
     return protect_init(latched);
 }
