@@ -10,6 +10,7 @@
 #include "can_tx.h"
 #include "contactor.h"
 #include "defect.h"
+#include "dtc.h"
 #include "faults.h"
 #include "frozen.h"
 #include "limits.h"
@@ -50,6 +51,7 @@ uint32_t bms_init(const bms_start *start) {
     can_bus_init(task.now_ms);
     can_rx_init(task.now_ms);
     can_tx_init(start->variant);
+    dtc_init();
     return protect_init(latched);
 }
 
@@ -83,6 +85,7 @@ void bms_task(const bms_inputs *inputs) {
     faults_update(protect_causes() | overcurrent_causes(), can_rx_take_reset());
     state_step(task.now_ms, can_rx_heard(), can_rx_mode());
     contactor_step(task.now_ms);
+    dtc_step();
     limits_apply();
     if (slow) {
         limits_derate();

@@ -210,6 +210,10 @@
     X(balance_band_mv, 10, 1, 1000)                  \
     X(balance_rest_s, 10, 0, 3600)
 
+/* Diagnostics: dtc_pass_ms is how long a fault must have been watched for its test to count as passed. */
+#define PARAMS_DIAGNOSTICS(X)                        \
+    X(dtc_pass_ms, 2000, 10, 600000)
+
 #define PARAMS_TABLE(X)     \
     PARAMS_CELL_VOLTAGE(X)  \
     PARAMS_TEMPERATURE(X)   \
@@ -217,6 +221,7 @@
     PARAMS_SUPERVISION(X)   \
     PARAMS_CONTACTORS(X)    \
     PARAMS_LIMITS(X)        \
-    PARAMS_CHARGE_STATE(X)
+    PARAMS_CHARGE_STATE(X)  \
+    PARAMS_DIAGNOSTICS(X)
 
 #endif
