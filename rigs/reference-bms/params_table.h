@@ -210,9 +210,12 @@
     X(balance_band_mv, 10, 1, 1000)                  \
     X(balance_rest_s, 10, 0, 3600)
 
-/* Diagnostics: dtc_pass_ms is how long a fault must have been watched for its test to count as passed. */
+/* Diagnostics: dtc_pass_ms is how long a fault must have been watched for its test to count as passed; uds 1: answer the
+ * tester; uds_s3_ms ends a session without requests. */
 #define PARAMS_DIAGNOSTICS(X)                        \
-    X(dtc_pass_ms, 2000, 10, 600000)
+    X(dtc_pass_ms, 2000, 10, 600000)                 \
+    X(uds, 0, 0, 1)                                  \
+    X(uds_s3_ms, 5000, 100, 600000)
 
 #define PARAMS_TABLE(X)     \
     PARAMS_CELL_VOLTAGE(X)  \
