@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -166,7 +167,7 @@ def test_block_size_separation_and_wait_of_the_tester_are_kept(make_bms: MakeBms
     bms.run(0.5)
     sent = [(t_s, data[0]) for t_s, identifier, data in bms.frames if identifier == RESPONSE]
     assert [pci for _, pci in sent] == [0x10, 0x21, 0x22, 0x23]
-    assert [round(b - a, 3) for (a, _), (b, _) in zip(sent[1:], sent[2:], strict=False)] == [0.02, 0.02]
+    assert [round(b - a, 3) for (a, _), (b, _) in pairwise(sent[1:])] == [0.02, 0.02]
     bms.run(1.0)  # no more flow control: given up
     say(bms, b"\x30\x00\x00")
     bms.run(0.2)
