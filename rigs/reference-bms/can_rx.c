@@ -12,6 +12,7 @@
 #include "defect.h"
 #include "measure.h"
 #include "params.h"
+#include "uds.h"
 
 #include <string.h>
 
@@ -60,7 +61,7 @@ void can_rx_init(uint32_t now_ms) {
 }
 
 bool can_rx_push(uint32_t id, uint32_t length, const uint8_t *data) {
-    if ((id != ID_VEHICLE) && (id != ID_CHARGER)) {
+    if (uds_push(id, length, data) || ((id != ID_VEHICLE) && (id != ID_CHARGER))) {
         return true;
     }
     if (length != CAN_BYTES) {

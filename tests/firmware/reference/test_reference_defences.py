@@ -14,7 +14,7 @@ MakeBms = Callable[..., Any]
 POSITIVE, NEGATIVE, PRECHARGE = 1, 2, 4
 BOOT_S = 0.2  # parameter boot_ms
 WRAPS = (2**31, 2**32)
-CRC_AT, VERSION_AT, WRITES_AT = 200, 4, 192
+CRC_AT, VERSION_AT, WRITES_AT = 232, 4, 192
 
 
 def driven(make_bms: MakeBms, ticks: int, **arguments: Any) -> Any:
