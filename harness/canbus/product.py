@@ -102,7 +102,8 @@ class RestbusMessage:
 @dataclass(frozen=True, slots=True)
 class Profile:
     """One product. `bindings` by quantity, array elements as "cell_voltage_v[17]"; `decoder` is the decode plan of its
-    database; `commands[name][message]` are the signal values a command sets; `environment` by received value.
+    database; `commands[name][message]` are the signal values a command sets; `environment` by received value; `notes`
+    are what a person should know of it.
     """
 
     path: Path
@@ -114,6 +115,7 @@ class Profile:
     restbus: tuple[RestbusMessage, ...]
     commands: Mapping[str, Mapping[str, Mapping[str, Value]]]
     environment: Mapping[str, Location]
+    notes: tuple[str, ...] = ()
 
     def encode(self, message: str, values: Mapping[str, Value]) -> bytes:
         """The payload of a message. Values are physical numbers or names of the value table; a signal that is not

@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "monitor": ("harness.cli.monitor", "Show a CAN bus: decoded values, periods, counters, checksums, load."),
     "faults": ("harness.cli.listing", "List the fault catalogue, or explain one kind of fault."),
     "rigs": ("harness.cli.listing", "List the rigs that come with the harness."),
+    "profiles": ("harness.cli.profiles", "List the product profiles that come with the harness, and their databases."),
     "requirements": ("harness.cli.listing", "List the requirements of a rig."),
     "defects": ("harness.cli.defects", "Play the seeded defects of a rig's firmware: the kill matrix."),
     "mutants": ("harness.cli.mutants", "Mutate the firmware of a rig: how many small changes does the suite notice?"),
