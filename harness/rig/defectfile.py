@@ -26,8 +26,6 @@ class Defect(FileModel):
     """One seeded defect. `story` is what goes wrong, `origin` the field bug or class of bugs it comes from.
 
     `sequence`: shows only in two or more events (path dependence, recovery, a second fault, a power cycle).
-    `parameter`: of a function that is off unless this firmware parameter is set; rigs that do not set it leave the
-    defect out.
     """
 
     id: Number
@@ -36,7 +34,6 @@ class Defect(FileModel):
     origin: Line = "our own"
     requirement: Identifier
     sequence: bool = False
-    parameter: str = ""
 
 
 class Survivor(FileModel):
@@ -69,7 +66,7 @@ class DefectFile(FileModel):
 
 
 def load_defects(rig: Rig) -> DefectFile:
-    """The defect list of a rig, without defects of functions that are off in its firmware.
+    """The defect list of a rig.
 
     Raises UsageError when the rig names none, RigError with every problem of the file, requirements that the rig does
     not have and survivors that are no defects among them.
@@ -87,12 +84,7 @@ def load_defects(rig: Rig) -> DefectFile:
     ]
     if problems:
         raise RigError(problems)
-    present = tuple(defect for defect in file.defect if _present(defect, rig))
-    return file.model_copy(update={"defect": present})
-
-
-def _present(defect: Defect, rig: Rig) -> bool:
-    return not defect.parameter or rig.file.firmware.parameters.get(defect.parameter, 0) != 0
+    return file
 
 
 def select(file: DefectFile, only: tuple[int, ...], sample: int | None, seed: int) -> tuple[Defect, ...]:
@@ -117,7 +109,7 @@ def select(file: DefectFile, only: tuple[int, ...], sample: int | None, seed: in
 def _dangling(file: DefectFile, rig: Rig) -> Iterator[tuple[KeyPath, object, str]]:
     requirements = {requirement.id for requirement in rig.requirements}
     for place, defect in enumerate(file.defect):
-        if defect.requirement not in requirements and _present(defect, rig):
+        if defect.requirement not in requirements:
             allowed = f"a requirement of the rig (bms-harness requirements {rig.name})"
             yield ("defect", place, "requirement"), defect.requirement, allowed
     known = {defect.id for defect in file.defect}

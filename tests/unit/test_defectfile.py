@@ -82,15 +82,3 @@ def test_a_sample_has_the_size_asked_for_and_depends_on_the_seed_only(tmp_path: 
     assert {2} == {len(sample) for sample in samples}
     assert len(set(samples)) > 1
     assert [3, 7, 9] == [defect.id for defect in select(listed, (), 99, 1)]
-
-
-def test_a_defect_of_a_function_that_is_off_is_left_out(tmp_path: Path) -> None:
-    here = DEFECT.format(id=3, name="defect 3", requirement="PRT-OV-3")
-    other = DEFECT.format(id=7, name="defect 7", requirement="COLD-CHG-1") + 'parameter = "charge_refused_cold"\n'
-    assert [3] == [defect.id for defect in load_defects(rig_with(here + other, tmp_path)).defect]
-
-
-def test_a_defect_of_a_function_that_is_on_needs_its_requirement(tmp_path: Path) -> None:
-    text = DEFECT.format(id=7, name="defect 7", requirement="NO-SUCH-1") + 'parameter = "cell_ov_trip_mv"\n'
-    with pytest.raises(RigError, match="NO-SUCH-1"):
-        load_defects(rig_with(text, tmp_path))
