@@ -29,6 +29,7 @@ from harness.extremes import (
 from harness.received import Receptions, Times, asked, forgotten, recovered, request_new, restart_age, rising
 from harness.requirements.evidence import MessageSeries, Series
 from harness.trace import Side, Trace
+from harness.troubles import Troubles
 
 ARRAY_NAMES: Mapping[str, Mapping[str, str]] = {
     "given": {"cell_voltage_v": "cell_voltage_v", "cell_temp_degc": "cell_temp_degc"},
@@ -68,6 +69,7 @@ class Observation:
         self._messages: dict[tuple[str, str | None, str | None], MessageSeries | None] = {}
         self._decoded: Decoded | None = None
         self._received: Receptions | None = None
+        self._troubles: Troubles | None = None
         self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
         self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
@@ -359,13 +361,21 @@ class Observation:
     def _report(self, quantity: str) -> Series | None:
         binding = self._profile.bindings.get(quantity)
         if binding is None:
-            return None
+            return self._told_trouble(quantity)
         if binding.states is not None:
             return self._report_state(binding.path, binding.states)
         t_s, value = self.decoded.values(binding.path)
         if binding.scale != 1.0 or binding.offset != 0.0:
             value = value * binding.scale + binding.offset
         return Series(t_s, value)
+
+    def _told_trouble(self, quantity: str) -> Series | None:
+        if self._profile.j1939 is None:
+            return None
+        if self._troubles is None:
+            cleared_s = self._reception().heard("clear-dtcs")
+            self._troubles = Troubles(self._profile, self._trace, self.decoded, cleared_s, forgotten(self._trace))
+        return self._troubles.series(quantity)
 
     def _report_state(self, path: str, states: States) -> Series:
         series = self.decoded.signal(path)

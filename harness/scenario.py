@@ -29,6 +29,7 @@ Command = Literal[
     "ignition-off",
     "ignition-on",
     "reset-faults",
+    "clear-dtcs",
     "load",
     "soc",
     "soak",
@@ -78,6 +79,7 @@ class CommandAction(FileModel):
 
     drive, standby, charge: ask the controller for that state. power-cycle: controller off for `off_s`, then on.
     ignition-off, ignition-on: the same as turning the key. reset-faults: service request to release latched faults.
+    clear-dtcs: the diagnostic tool asks to clear all trouble codes.
     load: factor `scale` on the duty profile (0 = standstill). soc: all cells to `soc_pct` (spread kept). soak: all
     cells to `temp_degc` (spread kept), as after a night outside.
     clear: end every active fault with this `label` (or of this kind).

@@ -76,6 +76,7 @@ _SCALARS = {
     "cell_age_max_s": "age of the oldest cell voltage",
     "temps_invalid": "number of temperature sensors without a valid value",
     "current_valid": "1 = the current sensor is valid",
+    "pack_voltage_valid": "1 = the pack voltage is valid",
     "insulation_ohm": "insulation resistance",
     "supply_v": "24 V supply of the controller",
     "ignition": "1 = on",
@@ -106,6 +107,11 @@ _SCALARS = {
     "nvm_damaged": "1 for the first second after a power-on with a non-volatile image that had been altered",
     "vehicle_frames_corrupt": "vehicle commands since power-on with a wrong CRC or length",
     "charger_frames_corrupt": "charger messages since power-on with a wrong CRC or length",
+    "dtc_late_s": "for how long the flag of any fault and DM1 have disagreed (J1939)",
+    "dm1_age_s": "time since the last complete DM1, or since the controller is heard",
+    "dm2_age_s": "time since the last complete DM2, or since the controller is heard",
+    "dtc_forgotten": "at each DM2: codes of faults that came, went, were not cleared, and are not listed",
+    "dtc_unfounded": "at each DM2 after a clearing: codes listed whose fault has not come since",
     "balancing_count": "bleed resistors on",
     "powered": "1 = the controller runs",
     "bus_load_pct": "share of bit time in use",
@@ -140,11 +146,13 @@ QUANTITIES: Mapping[str, Quantity] = {
 }
 ARRAYS = ("cell_voltage_v", "cell_temp_degc")
 FLAG_PREFIXES = ("fault.", "alarm.", "warning.")
+DTC, DTC_PREVIOUS = "dtc.", "dtc_previous."  # 1 while the code of fault.NAME is in the last DM1 or DM2 (J1939)
+HVESS = "hvess."  # a quantity as the HVESS messages of J1939 tell it, beside the product's own message
 
 
 def is_known(name: str) -> bool:
-    """Whether a quantity name is in the vocabulary: a scalar, an array element "name[i]", or a flag."""
-    if name in QUANTITIES or name.startswith(FLAG_PREFIXES):
+    """Whether a quantity name is in the vocabulary: a scalar, an array element "name[i]", a flag or a trouble code."""
+    if name.removeprefix(HVESS) in QUANTITIES or name.startswith((*FLAG_PREFIXES, DTC, DTC_PREVIOUS)):
         return True
     base, bracket, rest = name.partition("[")
     return bool(bracket) and base in ARRAYS and rest.endswith("]") and rest[:-1].isdigit()

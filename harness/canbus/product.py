@@ -15,6 +15,7 @@ from harness.canbus.batch import Decoder
 from harness.canbus.database import Database
 from harness.canbus.e2e import AnyChecksum
 from harness.canbus.encoding import encode_message
+from harness.canbus.j1939 import J1939
 from harness.errors import UsageError
 
 Node = Literal["vehicle", "charger", "tester"]
@@ -115,6 +116,7 @@ class Profile:
     restbus: tuple[RestbusMessage, ...]
     commands: Mapping[str, Mapping[str, Mapping[str, Value]]]
     environment: Mapping[str, Location]
+    j1939: J1939 | None = None
     notes: tuple[str, ...] = ()
 
     def encode(self, message: str, values: Mapping[str, Value]) -> bytes:

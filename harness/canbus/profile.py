@@ -10,12 +10,14 @@ from pathlib import Path
 from harness.canbus.database import Database, load_database
 from harness.canbus.product import Binding, Location, Profile, Protection, RestbusMessage
 from harness.canbus.profile_check import Resolver
+from harness.canbus.profile_extend import combined, joined, path_of_base
 from harness.canbus.profile_file import ProfileFile, SourceModel
 from harness.errors import Problem, RigError
 from harness.tomlfile import line_of, parse_toml, read_text, validate
 
 __all__ = ["Binding", "Location", "Profile", "Protection", "RestbusMessage", "load_profile", "read_profile_file"]
 
+MAX_DEPTH = 4
 FOLDERS = "BMS_HARNESS_DBC"  # environment variable: folders with databases that do not come with their profile
 
 
@@ -26,8 +28,24 @@ def load_profile(path: Path, *, dbc: Path | None = None) -> Profile:
     Raises RigError with every problem of the file, each with line, key, found and allowed.
     """
     file, text = read_profile_file(path)
-    database = load_database(dbc or _database_of(file, path, text), strict=file.strict)
-    return replace(Resolver(file, database, path, text).resolve(), notes=_notes(file.source, database))
+    whole, database = _with_base(file, path, text, dbc)
+    return replace(Resolver(whole, database, path, text).resolve(), notes=_notes(file.source, database))
+
+
+def _with_base(
+    file: ProfileFile, path: Path, text: str, dbc: Path | None = None, depth: int = 0
+) -> tuple[ProfileFile, Database]:
+    """A profile and its database, together with what it extends."""
+    database = load_database(dbc or _database_of(file, path, text), strict=file.strict) if dbc or file.dbc else None
+    if file.extends is None:
+        assert database is not None
+        return file, database
+    if depth == MAX_DEPTH:
+        raise RigError([Problem(str(path), 0, "extends", "one more file", f"at most {MAX_DEPTH}, and no circle")])
+    base_path = path_of_base(file, path, line_of(text, ("extends",)))
+    base_file, base_text = read_profile_file(base_path)
+    base, base_database = _with_base(base_file, base_path, base_text, depth=depth + 1)
+    return combined(base, file), base_database if database is None else joined(base_database, database)
 
 
 def read_profile_file(path: Path) -> tuple[ProfileFile, str]:

@@ -15,6 +15,7 @@ from harness.canbus.database import Database
 from harness.canbus.e2e import AutosarChecksum, Checksum
 from harness.canbus.e2e_file import resolve_e2e
 from harness.canbus.encoding import encode_message, limits, value_problem
+from harness.canbus.j1939 import resolve_j1939
 from harness.canbus.model import Message, Signal
 from harness.canbus.product import Binding, Location, Profile, Protection, RestbusMessage, States, Value
 from harness.canbus.profile_file import (
@@ -79,6 +80,7 @@ class Resolver:
         restbus = [self._restbus(name, entry) for name, entry in self.file.restbus.items()]
         commands = {name: self._command(name, values) for name, values in self.file.commands.items()}
         environment = {name: self._heard(name, entry) for name, entry in self.file.environment.items()}
+        node = resolve_j1939(self.file.j1939, self._wrong)
         if self.problems:
             raise RigError(self.problems)
         return Profile(
@@ -91,6 +93,7 @@ class Resolver:
             restbus=tuple(message for message in restbus if message is not None),
             commands=commands,
             environment={name: place for name, place in environment.items() if place is not None},
+            j1939=node,
         )
 
     def _wrong(self, key: KeyPath, found: object, allowed: str) -> None:

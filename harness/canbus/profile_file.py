@@ -8,11 +8,12 @@ messages, and says what the rest of the bus sends.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pydantic
 from pydantic import Field
 
+from harness.canbus.j1939 import J1939Model
 from harness.tomlfile import FileModel
 
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -21,7 +22,7 @@ Value = str | int | float | bool
 SENT_VALUES = ("charger_voltage_v", "charger_current_a", "link_voltage_v", "vehicle_power_w", "line_voltage_v")
 RECEIVED_VALUES = ("charge_limit_a", "discharge_limit_a", "charge_voltage_limit_v")
 RECEIVED_STATES = ("ready_to_drive", "ready_to_charge")
-COMMANDS = ("off", "standby", "drive", "charge", "reset-faults")
+COMMANDS = ("off", "standby", "drive", "charge", "reset-faults", "clear-dtcs")
 
 
 def _table(key: str) -> pydantic.BeforeValidator:
@@ -135,10 +136,11 @@ class SourceModel(FileModel):
 
 
 class ProfileFile(FileModel):
-    """A whole profile file."""
+    """A whole profile file. One that `extends` another has its messages besides; its own `dbc` may be left out then."""
 
-    dbc: str
+    dbc: str = ""
     title: str = ""
+    extends: Annotated[str, Field(min_length=1)] | None = None
     strict: bool = True
     source: SourceModel | None = None
     signals: Annotated[dict[str, Annotated[SignalModel, _table("quantity")]], Field(default_factory=dict)]
@@ -147,6 +149,13 @@ class ProfileFile(FileModel):
     restbus: Annotated[dict[str, RestbusModel], Field(default_factory=dict)]
     commands: Annotated[dict[str, dict[str, Value]], Field(default_factory=dict)]
     environment: Annotated[dict[str, Annotated[HeardModel, _table("signal")]], Field(default_factory=dict)]
+    j1939: J1939Model | None = None
+
+    @pydantic.model_validator(mode="after")
+    def _has_messages(self) -> Self:
+        if not self.dbc and self.extends is None:
+            raise ValueError("dbc: a DBC file, relative to the profile")
+        return self
 
 
 def schema() -> Mapping[str, Any]:

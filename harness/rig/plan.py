@@ -21,6 +21,7 @@ from harness.scenario import Action, CommandAction, FaultAction, Scenario, fault
 from harness.trace import Mark
 
 RESET_PULSE_S = 0.2
+PULSES_S = {"reset-faults": RESET_PULSE_S, "clear-dtcs": 1.0}  # requests that do not last
 _NS_PER_S = 1_000_000_000
 _SEED_STEP = 0xBF58476D1CE4E5B9  # odd 64-bit constant: faults of one scenario get seeds far apart
 _SEED_MASK = 2**63 - 1
@@ -139,22 +140,24 @@ class Planner:
         values = self._profile.commands.get(action.do)
         if not values:
             return ()
-        if action.do == "reset-faults":
-            return (_Edit(t_ns, values, 1), _Edit(t_ns + to_ns(RESET_PULSE_S), values, -1))
+        if action.do in PULSES_S:
+            return (_Edit(t_ns, values, 1), _Edit(t_ns + to_ns(PULSES_S[action.do]), values, -1))
         return (_Edit(t_ns, values),)
 
     def _payload_events(self, edits: Sequence[_Edit], requested: str) -> list[Event]:
         """Requests last until the next one; a pulse lies over them while it lasts, overlapping pulses join."""
         lasting = {name: dict(values) for name, values in self._profile.commands.get(requested, {}).items()}
         pulses: dict[str, int] = {}
+        laid_over: dict[str, Values] = {}
         events = []
         for edit in sorted(edits, key=lambda edit: edit.t_ns):
             for name, values in edit.values.items():
                 if edit.pulse:
                     pulses[name] = pulses.get(name, 0) + edit.pulse
+                    laid_over[name] = values
                 else:
                     lasting.setdefault(name, {}).update(values)
-                over = self._profile.commands["reset-faults"].get(name, {}) if pulses.get(name) else {}
+                over = laid_over[name] if pulses.get(name) else {}
                 payload = self._encode(name, {**lasting.get(name, {}), **over})
                 place = self._messages[name]
                 events.append(Event(t_ns=edit.t_ns, kind=EventKind.PAYLOAD, index=place, value=0.0, payload=payload))

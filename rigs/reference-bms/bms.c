@@ -13,7 +13,7 @@
 #include "dtc.h"
 #include "faults.h"
 #include "frozen.h"
-#include "j1939_tp.h"
+#include "j1939.h"
 #include "limits.h"
 #include "measure.h"
 #include "nvm.h"
@@ -55,7 +55,7 @@ uint32_t bms_init(const bms_start *start) {
     balance_init();
     can_bus_init(task.now_ms);
     can_rx_init(task.now_ms);
-    j1939_tp_init(J1939_NULL);
+    j1939_init();
     can_tx_init(start->variant);
     uds_init(task.now_ms);
     dtc_init();
@@ -117,6 +117,7 @@ void bms_task(const bms_inputs *inputs) {
     }
     balance_apply();
     can_tx_step(inputs, can_bus_online());
+    j1939_step(task.now_ms, task.slot, can_bus_online());
     nvm_flush();
     task.slot = (task.slot + 1U) % BMS_FAST_PER_SECOND;
     task.now_ms += BMS_FAST_MS;

@@ -210,9 +210,12 @@
     X(balance_band_mv, 10, 1, 1000)                  \
     X(balance_rest_s, 10, 0, 3600)
 
-/* A working machine outdoors. charge_refused_cold 1: a charge asked for below the alarm of charging closes nothing. */
+/* A working machine outdoors. charge_refused_cold 1: a charge asked for below the alarm of charging closes nothing;
+ * j1939 1: a node of a J1939 network, with this source address. */
 #define PARAMS_MACHINE(X)                            \
-    X(charge_refused_cold, 0, 0, 1)
+    X(charge_refused_cold, 0, 0, 1)                  \
+    X(j1939, 0, 0, 1)                                \
+    X(j1939_address, 243, 0, 253)
 
 /* Diagnostics: dtc_pass_ms is how long a fault must have been watched for its test to count as passed; uds 1: answer the
  * tester; uds_s3_ms ends a session without requests. */
