@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def test_dm1_comes_once_a_second_and_says_that_there_is_nothing(make_node: MakeB
     bms = make_node()
     bms.run(5.3)
     times = [t_s for t_s, data in received(bms, DM1) if data == NO_CODE]
-    assert [1.0] * 5 == pytest.approx([later - earlier for earlier, later in zip(times, times[1:], strict=False)])
+    assert [1.0] * 5 == pytest.approx([later - earlier for earlier, later in pairwise(times)])
 
 
 def test_a_fault_is_told_at_once_with_its_code_lamp_and_count(make_node: MakeBms) -> None:
