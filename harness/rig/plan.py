@@ -178,12 +178,10 @@ def _plain_events(action: CommandAction, t_ns: int) -> tuple[Event, ...]:
         return Event(t_ns=t_ns + to_ns(later_s), kind=kind, index=0, value=value, payload=b"")
 
     match action.do:
-        case "charge":
+        case "charge" | "plug-in":  # plugging alone leaves what is asked for as it is
             return (event(EventKind.PLUG, 1.0),)
-        case "drive":
+        case "drive" | "unplug":
             return (event(EventKind.PLUG, 0.0),)
-        case "plug-in" | "unplug":  # what is asked for stays as it is
-            return (event(EventKind.PLUG, float(action.do == "plug-in")),)
         case "power-cycle":
             return (event(EventKind.POWER, 0.0), event(EventKind.POWER, 1.0, action.off_s))
         case "ignition-on":  # the key wakes a controller that is off
