@@ -364,12 +364,15 @@ class Observation:
         return Series(t_s, value)
 
     def _told_trouble(self, quantity: str) -> Series | None:
-        if self._profile.j1939 is None:
-            return None
-        if self._troubles is None:
+        troubles = self.troubles()
+        return None if troubles is None else troubles.series(quantity)
+
+    def troubles(self) -> Troubles | None:
+        """What was told by J1939 trouble codes; None for a product that does not know any."""
+        if self._troubles is None and self._profile.j1939 is not None:
             cleared_s = self._reception().heard("clear-dtcs")
             self._troubles = Troubles(self._profile, self._trace, self.decoded, cleared_s, forgotten(self._trace))
-        return self._troubles.series(quantity)
+        return self._troubles
 
     def _report_state(self, path: str, states: States) -> Series:
         series = self.decoded.signal(path)

@@ -68,6 +68,19 @@ class Troubles:
                 return self._unfounded()
         return None
 
+    def told(self) -> tuple[str, ...]:
+        """Every code that was told, and when: for people."""
+        words: dict[str, list[str]] = {}
+        for message in sorted((*self._active, *self._previous), key=lambda message: message.end_s):
+            for trouble in j1939.troubles(message.data):
+                when = words.setdefault(self._node.text(j1939.Trouble(trouble.spn, trouble.fmi, 0)), [])
+                name = j1939.LISTS[message.pgn]
+                if when and when[-1].startswith(name):
+                    when[-1] = f"{when[-1].partition(' to ')[0]} to {message.end_s:.3f} s"
+                else:
+                    when.append(f"{name} {message.end_s:.3f} s")
+        return tuple(f"{code}: {', '.join(when)}" for code, when in words.items())
+
     def _all_flags(self, profile: Profile, decoded: Decoded) -> tuple[Times, Bits]:
         """The flags of all faults with a code, at the times of the first one: they come in one message."""
         columns: list[Bits] = []

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.bench.busload import LoadMeter
-from harness.bench.picture import Period, Picture, Remark, Seen, Unknown, Value
+from harness.bench.picture import Period, Picture, Remark, Seen, TroubleCodes, Unknown, Value
+from harness.canbus import j1939
 from harness.canbus.batch import NODE_UNKNOWN, Decoded, Decoder
 from harness.canbus.database import Database
 from harness.canbus.e2e import AnyChecksum, counter_steps
@@ -114,6 +115,8 @@ class Monitor:
             self._bindings = {binding.path: binding for binding in profile.bindings.values()}
         self._unknown: dict[int, tuple[_Gaps, str]] = {}
         self._values: dict[str, tuple[float, float, str]] = {}
+        self._node = None if profile is None else profile.j1939
+        self._assembler, self._lists = j1939.Assembler(), dict[int, j1939.Message]()
         self._frames = self._own = self._errors = self._remote = 0
         self._last_s = 0.0
 
@@ -141,6 +144,7 @@ class Monitor:
         self._load.add(frames)
         plain = np.flatnonzero(~errors & ~remote)
         keys = frames.id[plain].astype(np.uint64) | ((frames.flags[plain] & _EXTENDED).astype(np.uint64) << _ID_BITS)
+        self._hear_troubles(frames)
         decoded = self._decoder.decode(frames)
         for key, rows in _groups(keys, plain):
             track = self._tracks.get(key)
@@ -163,7 +167,19 @@ class Monitor:
             seen=tuple(self._seen(track, now_s) for track in tracks if track.gaps.frames or track.short),
             unknown=tuple(_unknown(key, *found, now_s) for key, found in sorted(self._unknown.items())),
             missing=tuple(track.message.name for track in tracks if track.rules.nominal_ms and not track.gaps.frames),
+            troubles=tuple(self._told(self._lists[pgn], now_s) for pgn in j1939.LISTS if pgn in self._lists),
         )
+
+    def _hear_troubles(self, frames: Frames) -> None:
+        if self._node is not None:
+            heard = j1939.messages(frames, j1939.LISTS, self._assembler)
+            self._lists |= {message.pgn: message for message in heard if message.source == self._node.address}
+
+    def _told(self, message: j1939.Message, now_s: float) -> TroubleCodes:
+        assert self._node is not None
+        codes = tuple(self._node.text(trouble) for trouble in j1939.troubles(message.data))
+        age_s = max(0.0, now_s - message.end_s)
+        return TroubleCodes(j1939.LISTS[message.pgn], age_s, j1939.lamps(message.data), codes)
 
     def _add_unknown(self, key: int, frames: Frames, rows: NDArray[np.intp]) -> None:
         gaps, _ = self._unknown.get(key, (_Gaps(), ""))

@@ -75,6 +75,16 @@ class Unknown:
 
 
 @dataclass(frozen=True, slots=True)
+class TroubleCodes:
+    """The last J1939 message that lists trouble codes, DM1 (active) or DM2 (previously active)."""
+
+    message: str
+    age_s: float
+    lamps: tuple[str, ...]
+    codes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Picture:
     """The bus at one moment. `seen` in the order of identifiers, without messages that never came; those of them that
     should be cyclic are in `missing`. Times from the first frame or the start of listening.
@@ -89,6 +99,7 @@ class Picture:
     seen: tuple[Seen, ...]
     unknown: tuple[Unknown, ...]
     missing: tuple[str, ...]
+    troubles: tuple[TroubleCodes, ...] = ()
 
 
 def record(picture: Picture) -> dict[str, Any]:

@@ -20,8 +20,24 @@ from harness.units import FLAG_PREFIXES
 REQUEST, ACKNOWLEDGE, CONNECTION, DATA = 0xEA00, 0xE800, 0xEC00, 0xEB00
 DM1, DM2, DM3, DM11 = 0xFECA, 0xFECB, 0xFECC, 0xFED3
 GLOBAL = 0xFF
+LISTS = {DM1: "DM1", DM2: "DM2"}  # messages that list trouble codes: active, previously active
+_FAILURES = {
+    0: "above normal",
+    1: "below normal",
+    2: "erratic",
+    3: "voltage high",
+    4: "voltage low",
+    5: "open",
+    6: "shorted",
+    7: "mechanical",
+    9: "update rate",
+    12: "bad device",
+    19: "network error",
+    31: "condition",
+}  # of J1939-73 (general knowledge)
 _RTS, _BAM, _ABORT = 16, 32, 255
 _PACKET_BYTES = 7
+_UNKNOWN_COUNT = 127
 _BROADCAST_FORMAT = 0xF0  # PDU format from which on messages go to everybody
 _LONGEST_GAP_S = 1.25  # between two frames of one message: T2
 _EXTENDED, _OTHER = 0b1, 0b1_1110  # FIL_FRAME_*: of the frames of J1939, and of those that are none
@@ -57,6 +73,13 @@ class J1939:
 
     address: int
     faults: Mapping[tuple[int, int], str]
+
+    def text(self, trouble: Trouble) -> str:
+        """A code as a person wants it: fault, SPN, FMI and its meaning, and how often it came."""
+        name = self.faults.get((trouble.spn, trouble.fmi), "no fault of the profile")
+        failure = f" {_FAILURES[trouble.fmi]}" if trouble.fmi in _FAILURES else ""
+        often = "" if trouble.count in (0, _UNKNOWN_COUNT) else f", {trouble.count} x"
+        return f"{name} (SPN {trouble.spn}, FMI {trouble.fmi}{failure}{often})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +187,17 @@ class Assembler:
         return Message(message.pgn, source, destination, message.begin_s, t_s, bytes(message.data[: message.length]))
 
 
-def messages(frames: Frames, pgns: Collection[int]) -> Iterator[Message]:
-    """The messages of these parameter groups in a recording, in the order of their ends."""
+def messages(frames: Frames, pgns: Collection[int], assembler: Assembler | None = None) -> Iterator[Message]:
+    """The messages of these parameter groups in a recording, in the order of their ends.
+
+    `assembler` keeps what is not complete for the frames that come after these.
+    """
     group = (frames.id >> np.uint32(8)) & np.uint32(0x3FFFF)
     addressed = (group >> np.uint32(8)) & np.uint32(0xFF) < np.uint32(_BROADCAST_FORMAT)
     group = np.where(addressed, group & np.uint32(0x3FF00), group)
     wanted = np.isin(group, np.array([*pgns, CONNECTION, DATA], np.uint32))
     wanted &= (frames.flags & np.uint8(_EXTENDED | _OTHER)) == np.uint8(_EXTENDED)
-    assembler = Assembler()
+    assembler = assembler or Assembler()
     for row in np.flatnonzero(wanted).tolist():
         data = frames.data[row, : int(frames.length[row])].tobytes()
         message = assembler.push(float(frames.t_ns[row]) / _NS, int(frames.id[row]), data)

@@ -250,6 +250,9 @@ def _show(log: Path, subject: _Subject, judged: Judged, outcome: Outcome, notes:
         if own:
             console.print(f"{basis}: {', '.join(own)}", markup=False, highlight=False, soft_wrap=True)
     _show_missing(console, judged)
+    troubles = judged.observation.troubles()
+    for line in () if troubles is None else troubles.told():
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     frames = judged.frames
     held = f"{frames['frames']} frames, {frames['decoded']} of them known to the profile"
     basis = "with what the controller was given" if judged.basis == "trace" else "from the bus alone"

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from harness.bench.picture import Period, Picture, Value
+from harness.bench.picture import Period, Picture, TroubleCodes, Value
 from harness.canbus.portmodel import PortStatus
 from harness.units import ARRAYS, FLAG_PREFIXES, unit_of
 
@@ -27,6 +27,7 @@ def picture_view(picture: Picture, status: PortStatus | None, *, live: bool) -> 
     flags = sorted(_flags(picture))
     if flags:
         parts.append(Text(f"set: {', '.join(flags)}", style=_ALERT))
+    parts += [_troubles(told) for told in picture.troubles]
     if picture.unknown:
         parts.append(_unknown(picture))
     if picture.missing:
@@ -123,6 +124,13 @@ def _flags(picture: Picture) -> Iterable[str]:
         for value in seen.values:
             if value.quantity.startswith(FLAG_PREFIXES) and value.quantity_value:
                 yield value.quantity
+
+
+def _troubles(told: TroubleCodes) -> Text:
+    lamps = f", {' and '.join(told.lamps)} lamp" if told.lamps else ""
+    codes = "; ".join(told.codes) or "no code"
+    text = f"{told.message} {told.age_s:.1f} s ago{lamps}: {codes}"
+    return Text(text, style=_ALERT if told.codes and told.message == "DM1" else "")
 
 
 def _unknown(picture: Picture) -> Text:

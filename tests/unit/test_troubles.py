@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from harness.bench.monitor import Monitor
 from harness.canbus.profile import Profile, load_profile
 from harness.observation import Observation
 from harness.rig.resources import data_root
@@ -154,3 +155,29 @@ def test_a_fault_that_came_again_after_the_clearing_is_founded(profile: Profile)
 def test_a_product_without_j1939_tells_no_codes() -> None:
     plain = load_profile(data_root() / "dbc" / "reference-bms.profile.toml")
     assert observed(plain, cycle(1.0)).reported("dtc_late_s") is None
+
+
+def test_people_are_told_when_each_code_was_active_and_when_previously_active(profile: Profile) -> None:
+    sent = [*cycle(4.0), *told(1.0, DM1, HVIL, SUPPLY), *told(2.0, DM1, SUPPLY), *told(3.0, DM2, HVIL)]
+    troubles = observed(profile, sent).troubles()
+    assert troubles is not None
+    assert troubles.told() == (
+        "fault.hvil (SPN 520210, FMI 5 open): DM1 1.000 s, DM2 3.000 s",
+        "fault.supply (SPN 520211, FMI 2 erratic): DM1 1.000 s to 2.000 s",
+    )
+
+
+def test_a_monitor_shows_the_last_codes_even_when_their_packets_come_in_pieces(profile: Profile) -> None:
+    sent = [*cycle(1.0), *told(0.5, DM1, HVIL, SUPPLY), *told(0.8, DM2)]
+    monitor = Monitor.of_profile(profile, bitrate=500_000)
+    whole = observed(profile, sent)._trace.frames
+    for row in range(len(whole)):
+        monitor.add(Frames(*(getattr(whole, name)[row : row + 1] for name in Frames.__dataclass_fields__)))
+    active, previous = monitor.picture(1.0).troubles
+    assert ("DM1", ("amber warning",)) == (active.message, active.lamps)
+    assert active.age_s == pytest.approx(0.5)
+    assert active.codes == (
+        "fault.hvil (SPN 520210, FMI 5 open, 1 x)",
+        "fault.supply (SPN 520211, FMI 2 erratic, 1 x)",
+    )
+    assert ("DM2", ()) == (previous.message, previous.codes)
