@@ -9,12 +9,13 @@
 #include "bms_config.h"
 
 #define NVM_ENTRIES 16U
+#define NVM_DTCS 32U
 #define NVM_SIZE 236U
 
 enum { NVM_NEW = 0, NVM_GOOD, NVM_BROKEN };
 
-/* What the memory keeps besides faults, in the same numbering; counted down from its end. */
-enum { EVENT_CAN_BUS_OFF = 31, NVM_KINDS = 32, NVM_NO_ENTRY = 0xFF };
+/* What the memory keeps besides faults, in the same numbering; after them. */
+enum { EVENT_CAN_BUS_OFF = 32, NVM_KINDS = 33, NVM_NO_ENTRY = 0xFF };
 
 typedef struct {
     uint8_t kind;     /* FAULT_* or EVENT_* */
