@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
+from harness.canbus.uds import Exchange, dialogue, restarts
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -26,7 +27,17 @@ from harness.extremes import (
     bit_ranges,
     given_ranges,
 )
-from harness.received import Receptions, Times, asked, forgotten, recovered, request_new, restart_age, rising
+from harness.received import (
+    Receptions,
+    Times,
+    asked,
+    forgotten,
+    recovered,
+    request_new,
+    restart_age,
+    rising,
+    temp_rise,
+)
 from harness.requirements.evidence import MessageSeries, Series
 from harness.trace import Side, Trace
 
@@ -44,7 +55,6 @@ PERCENT: Mapping[str, tuple[Side, str]] = {  # of the truth, from columns that r
 }
 CELL_VALID, CELL_OPEN_WIRE = 1, 2  # bits of the array "cell_flags" (FIL_VALID, FIL_OPEN_WIRE)
 MIN_PACK_V = 1.0
-RISE_WINDOW_S = 3.0
 UNKNOWN_STATE = -1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth"}  # all others are given
@@ -68,10 +78,11 @@ class Observation:
         self._messages: dict[tuple[str, str | None, str | None], MessageSeries | None] = {}
         self._decoded: Decoded | None = None
         self._received: Receptions | None = None
+        self._exchanges: tuple[Exchange, ...] | None = None
         self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
         self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
-            "cell_temp_rise_k_per_s": self._temp_rise,
+            "cell_temp_rise_k_per_s": lambda: temp_rise(self._trace, self._column("given", "temps_invalid")),
             "voltage_mismatch_v": self._voltage_mismatch,
             "link_of_pack_pct": self._link_of_pack,
             "cells_lost": self._cells_lost,
@@ -172,7 +183,16 @@ class Observation:
         return self._reception().heard("reset-faults")
 
     def power_ons(self) -> NDArray[np.float64]:
-        """Times at which the controller was switched on; 0 is among them when the run started switched off."""
+        """Times at which the controller was switched on or reset by UDS; 0 too when the run started switched off."""
+        return np.sort(np.concatenate((self._switched_on(), restarts(self.exchanges()))))
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every diagnostic request with its answer."""
+        if self._exchanges is None:
+            self._exchanges = dialogue(self._trace.frames, self._profile.diagnostics)
+        return self._exchanges
+
+    def _switched_on(self) -> NDArray[np.float64]:
         powered = self.output("powered")
         if powered is None or not len(powered.t_s):
             return np.empty(0)
@@ -303,23 +323,6 @@ class Observation:
         lost: Values = np.count_nonzero(flags & (CELL_VALID | CELL_OPEN_WIRE) == 0, axis=1).astype(np.float32)
         return lost
 
-    def _temp_rise(self) -> Values | None:
-        """Fastest rise of any valid sensor over the last 3 s; before 3 s, since the start of the record."""
-        temps = self._trace.arrays.get("cell_temp_degc")
-        n = len(self._trace.t_s)
-        if temps is None or not n:
-            return None
-        invalid = self._column("given", "temps_invalid")
-        if invalid is not None and invalid.any():
-            low, high = SENSOR_RANGE_DEGC
-            temps = np.where((temps > low) & (temps < high), temps, np.nan)
-        tick_s = (self._trace.t_s[-1] - self._trace.t_s[0]) / (n - 1) if n > 1 else RISE_WINDOW_S
-        back = min(n, max(1, round(RISE_WINDOW_S / tick_s)))
-        rise = np.empty(n, np.float64)
-        rise[:back] = _highest(temps[:back] - temps[0])
-        rise[back:] = _highest(temps[back:] - temps[: n - back])
-        return rise / RISE_WINDOW_S
-
     def _message_age(self, node: Node) -> Values | None:
         """Age of the oldest protected message of a node, counted anew whenever the controller could not have heard
         it: switched off, or (charger) unplugged. 0 there.
@@ -386,15 +389,3 @@ class Observation:
         if crc is not None and protection is not None and protection.crc == crc and protection.checksum is not None:
             fits = self.decoded.checksums_fit(self.decoded.rows(name), protection.checksum)
         return MessageSeries(self.decoded.times(name), counts, modulus, fits)
-
-
-def _highest(rises: Values) -> Values:
-    """The largest of each row; NaN (no valid sensor) counts as no rise."""
-    n, sensors = rises.shape
-    if not n or not sensors:
-        return np.zeros(n)
-    starts = np.arange(0, n * sensors, sensors)  # reduceat: half the time of a reduction along the short axis
-    highest: Values = np.maximum.reduceat(rises.ravel(), starts)
-    if np.isnan(highest).any():
-        highest = np.nan_to_num(np.fmax.reduceat(rises.ravel(), starts), nan=0.0)
-    return highest

@@ -19,11 +19,13 @@ from numpy.typing import NDArray
 from harness.canbus import e2e
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, RestbusMessage
+from harness.extremes import SENSOR_RANGE_DEGC
 from harness.kernel.decode import Counter
 from harness.trace import Frames, Trace
 
 MAX_STEP = 3  # counter steps accepted without a gap in time
 RESYNC_RUN = 3  # frames that must follow each other after a jump
+RISE_WINDOW_S = 3.0
 UNHEARD = 1 << 5  # mark of a recorded frame that its receiver did not get (BH_FRAME_UNHEARD)
 RECOVERED_S = 1.0  # how long `recovered` tells of it
 _ROUNDING = 1e-6  # of a division of times
@@ -304,3 +306,32 @@ class _Receiver:
         self._run = self._run + 1 if follows else 1
         self._candidate = counter
         return self._run >= RESYNC_RUN
+
+
+def temp_rise(trace: Trace, invalid: NDArray[Any] | None) -> NDArray[Any] | None:
+    """Fastest rise of any valid sensor over the last 3 s, K/s; before 3 s, since the start of the record."""
+    temps = trace.arrays.get("cell_temp_degc")
+    n = len(trace.t_s)
+    if temps is None or not n:
+        return None
+    if invalid is not None and invalid.any():
+        low, high = SENSOR_RANGE_DEGC
+        temps = np.where((temps > low) & (temps < high), temps, np.nan)
+    tick_s = (trace.t_s[-1] - trace.t_s[0]) / (n - 1) if n > 1 else RISE_WINDOW_S
+    back = min(n, max(1, round(RISE_WINDOW_S / tick_s)))
+    rise = np.empty(n, np.float64)
+    rise[:back] = _highest(temps[:back] - temps[0])
+    rise[back:] = _highest(temps[back:] - temps[: n - back])
+    return rise / RISE_WINDOW_S
+
+
+def _highest(rises: NDArray[Any]) -> NDArray[Any]:
+    """The largest of each row; NaN (no valid sensor) counts as no rise."""
+    n, sensors = rises.shape
+    if not n or not sensors:
+        return np.zeros(n)
+    starts = np.arange(0, n * sensors, sensors)  # reduceat: half the time of a reduction along the short axis
+    found: NDArray[Any] = np.maximum.reduceat(rises.ravel(), starts)
+    if np.isnan(found).any():
+        found = np.nan_to_num(np.fmax.reduceat(rises.ravel(), starts), nan=0.0)
+    return found

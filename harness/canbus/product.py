@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from harness.canbus.batch import Decoder
 from harness.canbus.database import Database
+from harness.canbus.diagnostics import Diagnostics
 from harness.canbus.e2e import AnyChecksum
 from harness.canbus.encoding import encode_message
 from harness.errors import UsageError
@@ -114,6 +115,7 @@ class Profile:
     restbus: tuple[RestbusMessage, ...]
     commands: Mapping[str, Mapping[str, Mapping[str, Value]]]
     environment: Mapping[str, Location]
+    diagnostics: Diagnostics | None = None
 
     def encode(self, message: str, values: Mapping[str, Value]) -> bytes:
         """The payload of a message. Values are physical numbers or names of the value table; a signal that is not
