@@ -47,6 +47,7 @@ STATUS_BITS = (
     "testNotCompletedThisOperationCycle",
     "warningIndicatorRequested",
 )
+NOT_TESTED = 0x50  # the two bits of a code whose test has not been completed
 READ_CODES = bytes([CODES, 0x02, 0xFF])
 CLEAR_CODES = bytes([CLEAR, 0xFF, 0xFF, 0xFF])
 HARD_RESET = bytes([RESET, 0x01])
@@ -162,16 +163,36 @@ def _paired(
         if found is None:
             yield Exchange(request.end_s, request.data)
             continue
-        single_read = request.data[:1] == bytes([READ]) and len(request.data) == 3  # noqa: PLR2004
-        yield Exchange(
-            request.end_s,
+        yield exchange_of(
             request.data,
-            found.start_s,
-            found.end_s,
             found.data,
-            status_of(request.data, found.data, diagnostics),
-            values_of(found.data, diagnostics, int.from_bytes(request.data[1:], "big")) if single_read else {},
+            diagnostics,
+            request_s=request.end_s,
+            answer_s=found.start_s,
+            complete_s=found.end_s,
         )
+
+
+def exchange_of(
+    request: bytes,
+    answer: bytes,
+    diagnostics: Diagnostics,
+    *,
+    request_s: float = 0.0,
+    answer_s: float,
+    complete_s: float,
+) -> Exchange:
+    """A request with its answer, read."""
+    status = status_of(request, answer, diagnostics)
+    single = request[:1] == bytes([READ]) and len(request) == 3  # noqa: PLR2004 - service and one identifier
+    values = values_of(answer, diagnostics, int.from_bytes(request[1:], "big")) if single else {}
+    return Exchange(request_s, request, answer_s, complete_s, answer, status, values)
+
+
+def answers(request: bytes, answer: bytes) -> bool:
+    """Whether an answer is to this request and final: "response pending" is none yet."""
+    negative = answer[:2] == bytes([NEGATIVE, request[0]]) and answer[2:3] != bytes([PENDING])
+    return negative or answer[:1] == bytes([request[0] + POSITIVE])
 
 
 def _is_pending(answer: bytes) -> bool:
