@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """A diagnostic tester on any CAN adapter: one request, its whole answer.
 
-The flow control of ISO 15765-2 is a handful of lines here. can-isotp and udsoncan do the same in threads of their own
-with their own clocks; this one belongs to the loop of its owner, like everything else on a port, so that it can be
-stepped in virtual time.
+The flow control of ISO 15765-2 is a handful of lines here. can-isotp and udsoncan wait by the wall clock and open the
+bus themselves; this one has the port and the clock of its owner, like everything else on a bench, so that it can be
+played in virtual time.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Messages of ISO 15765-2 (normal addressing) out of recorded frames, on both sides at once.
 
-Our own few lines: can-isotp receives on a live bus with a clock and a thread of its own, and cannot be fed a record
-of thousands of frames with their times.
+Our own few lines: can-isotp takes the wall clock for its time-outs and forgets when a frame came, and a record has its
+own times. The tests hold both against each other.
 """
 
 from __future__ import annotations
