@@ -26,7 +26,7 @@ _GO, _WAIT = 0, 1
 _FLOW_GO = bytes([isotp.FLOW << 4, 0, 0]).ljust(8, bytes([isotp.PADDING]))
 
 
-class Tester:
+class DiagnosticTester:
     """Asks one controller. Raises BenchError when the adapter is lost or nothing answers."""
 
     def __init__(self, port: CanPort, clock: Clock, diagnostics: Diagnostics) -> None:

@@ -74,14 +74,14 @@ def _diagnostics(found: Found, path: Path | None) -> Diagnostics:
 
 def _ask(settings: PortSettings, diagnostics: Diagnostics, requests: tuple[bytes, ...]) -> list[Exchange]:
     """The exchanges until one is refused."""
-    from harness.bench.tester import Tester  # noqa: PLC0415 - not needed for --help
+    from harness.bench.tester import DiagnosticTester  # noqa: PLC0415 - not needed for --help
     from harness.canbus.ports import open_port  # noqa: PLC0415 - see above
     from harness.clock import WallClock  # noqa: PLC0415 - see above
 
     clock = WallClock()
     exchanges: list[Exchange] = []
     with closing(open_port(settings, clock)) as port:
-        tester = Tester(port, clock, diagnostics)
+        tester = DiagnosticTester(port, clock, diagnostics)
         for request in requests:
             exchanges.append(tester.ask(request))
             if not exchanges[-1].positive:
