@@ -18,6 +18,7 @@ from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
 from harness.canbus.uds import Exchange, dialogue, restarts
+from harness.derived import forgotten, recovered, restart_age, temp_rise, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -27,17 +28,7 @@ from harness.extremes import (
     bit_ranges,
     given_ranges,
 )
-from harness.received import (
-    Receptions,
-    Times,
-    asked,
-    forgotten,
-    recovered,
-    request_new,
-    restart_age,
-    rising,
-    temp_rise,
-)
+from harness.received import Receptions, Times, asked, request_new, rising
 from harness.requirements.evidence import MessageSeries, Series
 from harness.trace import Side, Trace
 
@@ -82,13 +73,15 @@ class Observation:
         self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
         self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
-            "cell_temp_rise_k_per_s": lambda: temp_rise(self._trace, self._column("given", "temps_invalid")),
+            "cell_temp_rise_k_per_s": self._temp_rise,
             "voltage_mismatch_v": self._voltage_mismatch,
             "link_of_pack_pct": self._link_of_pack,
             "cells_lost": self._cells_lost,
             **{age: partial(self._message_age, node) for age, node in MESSAGE_AGES.items()},
             "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
+            "mode_requested": lambda: self._reception().mode(self._trace.t_s),
+            "soc_before_off_pct": partial(self._told_before_off, "soc_pct"),
             "can_recovered": partial(recovered, self._trace),
             "can_restart_age_s": partial(restart_age, self._trace),
             "request_new": lambda: request_new(self._profile, self.decoded, self.power_ons(), self._trace.t_s),
@@ -322,6 +315,15 @@ class Observation:
             return still
         lost: Values = np.count_nonzero(flags & (CELL_VALID | CELL_OPEN_WIRE) == 0, axis=1).astype(np.float32)
         return lost
+
+    def _temp_rise(self) -> Values | None:
+        """Fastest rise of any valid sensor over the last 3 s; before 3 s, since the start of the record."""
+        invalid = self._column("given", "temps_invalid")
+        return temp_rise(self._trace, broken=invalid is not None and bool(invalid.any()))
+
+    def _told_before_off(self, quantity: str) -> Values | None:
+        told = self.reported(quantity)
+        return None if told is None else told_before_off(self._trace, told)
 
     def _message_age(self, node: Node) -> Values | None:
         """Age of the oldest protected message of a node, counted anew whenever the controller could not have heard
