@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
+from harness.canbus.uds import Exchange, dialogue, restarts
 from harness.derived import forgotten, recovered, restart_age, temp_rise, told_before_off
 from harness.extremes import (
     CONTACTORS,
@@ -46,7 +47,6 @@ PERCENT: Mapping[str, tuple[Side, str]] = {  # of the truth, from columns that r
 }
 CELL_VALID, CELL_OPEN_WIRE = 1, 2  # bits of the array "cell_flags" (FIL_VALID, FIL_OPEN_WIRE)
 MIN_PACK_V = 1.0
-UNKNOWN_STATE = -1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth"}  # all others are given
 MESSAGE_AGES: Mapping[str, Node] = {"vehicle_message_age_s": "vehicle", "charger_message_age_s": "charger"}
@@ -70,6 +70,7 @@ class Observation:
         self._decoded: Decoded | None = None
         self._received: Receptions | None = None
         self._troubles: Troubles | None = None
+        self._exchanges: tuple[Exchange, ...] | None = None
         self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
         self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
@@ -176,7 +177,16 @@ class Observation:
         return self._reception().heard("reset-faults")
 
     def power_ons(self) -> NDArray[np.float64]:
-        """Times at which the controller was switched on; 0 is among them when the run started switched off."""
+        """Times at which the controller was switched on or reset by UDS; 0 too when the run started switched off."""
+        return np.sort(np.concatenate((self._switched_on(), restarts(self.exchanges()))))
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every diagnostic request with its answer."""
+        if self._exchanges is None:
+            self._exchanges = dialogue(self._trace.frames, self._profile.diagnostics)
+        return self._exchanges
+
+    def _switched_on(self) -> NDArray[np.float64]:
         powered = self.output("powered")
         if powered is None or not len(powered.t_s):
             return np.empty(0)
@@ -355,17 +365,14 @@ class Observation:
     def _report(self, quantity: str) -> Series | None:
         binding = self._profile.bindings.get(quantity)
         if binding is None:
-            return self._told_trouble(quantity)
+            troubles = self.troubles()
+            return None if troubles is None else troubles.series(quantity)
         if binding.states is not None:
             return self._report_state(binding.path, binding.states)
         t_s, value = self.decoded.values(binding.path)
         if binding.scale != 1.0 or binding.offset != 0.0:
             value = value * binding.scale + binding.offset
         return Series(t_s, value)
-
-    def _told_trouble(self, quantity: str) -> Series | None:
-        troubles = self.troubles()
-        return None if troubles is None else troubles.series(quantity)
 
     def troubles(self) -> Troubles | None:
         """What was told by J1939 trouble codes; None for a product that does not know any."""
@@ -376,9 +383,7 @@ class Observation:
 
     def _report_state(self, path: str, states: States) -> Series:
         series = self.decoded.signal(path)
-        raw = series.raw
-        at = np.minimum(np.searchsorted(states.raw, raw), len(states.raw) - 1)
-        return Series(series.t_s, np.where(states.raw.take(at) == raw, states.canonical.take(at), UNKNOWN_STATE))
+        return Series(series.t_s, states.numbers(series.raw))
 
     def _message(self, name: str, counter: str | None, crc: str | None) -> MessageSeries:
         protection = self._profile.protections.get(name)

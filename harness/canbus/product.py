@@ -6,13 +6,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.canbus.batch import Decoder
 from harness.canbus.database import Database
+from harness.canbus.diagnostics import Diagnostics
 from harness.canbus.e2e import AnyChecksum
 from harness.canbus.encoding import encode_message
 from harness.canbus.j1939 import J1939
@@ -20,6 +21,7 @@ from harness.errors import UsageError
 
 Node = Literal["vehicle", "charger", "tester"]
 Value = str | int | float | bool
+UNKNOWN_STATE = -1.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,6 +30,11 @@ class States:
 
     raw: NDArray[np.int64]
     canonical: NDArray[np.float64]
+
+    def numbers(self, raw: NDArray[Any]) -> NDArray[np.float64]:
+        """The canonical number of each value; -1 for one that the profile does not name."""
+        at = np.minimum(np.searchsorted(self.raw, raw), len(self.raw) - 1)
+        return np.where(self.raw.take(at) == raw, self.canonical.take(at), UNKNOWN_STATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,7 @@ class Profile:
     restbus: tuple[RestbusMessage, ...]
     commands: Mapping[str, Mapping[str, Mapping[str, Value]]]
     environment: Mapping[str, Location]
+    diagnostics: Diagnostics | None = None
     j1939: J1939 | None = None
     notes: tuple[str, ...] = ()
 

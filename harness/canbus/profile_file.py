@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, Self
 import pydantic
 from pydantic import Field
 
+from harness.canbus.diagnostics import DiagnosticsModel
 from harness.canbus.j1939 import J1939Model
 from harness.tomlfile import FileModel
 
@@ -149,6 +150,7 @@ class ProfileFile(FileModel):
     restbus: Annotated[dict[str, RestbusModel], Field(default_factory=dict)]
     commands: Annotated[dict[str, dict[str, Value]], Field(default_factory=dict)]
     environment: Annotated[dict[str, Annotated[HeardModel, _table("signal")]], Field(default_factory=dict)]
+    diagnostics: DiagnosticsModel | None = None
     j1939: J1939Model | None = None
 
     @pydantic.model_validator(mode="after")

@@ -16,6 +16,7 @@ void bh_tester_frame(bh_tester *tester, bh_buses *buses, const uint8_t *bytes, u
                        .bus = tester->config.bus,
                        .length = (uint8_t)length};
     memcpy(frame.data, bytes, length);
+    tester->asked = 1;
     if (bh_bus_queue(buses, &frame, BH_NODE_TESTER, now_ns) != 0) {
         tester->lost++;
     }
@@ -65,7 +66,7 @@ void bh_tester_hear(bh_tester *tester, bh_buses *buses, const fil_frame *frame, 
         return;
     }
     const uint8_t flow_go[3] = {PCI_FLOW, 0, 0};
-    if ((frame->data[0] & PCI_MASK) == PCI_FIRST) {
+    if ((frame->data[0] & PCI_MASK) == PCI_FIRST && tester->asked) {
         send(tester, buses, flow_go, sizeof flow_go, 0, end_ns);
     } else if (frame->data[0] == PCI_FLOW && tester->waiting) {
         go_on(tester, buses, frame->data, end_ns);

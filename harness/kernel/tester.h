@@ -15,6 +15,7 @@ typedef struct bh_tester {
     uint32_t sent;    /* bytes of it */
     uint32_t order;   /* frames of it after the first */
     uint8_t waiting;  /* for a flow control */
+    uint8_t asked;    /* an answer is expected: only then it is let to go on */
     uint64_t lost;    /* frames the bus had no room for */
 } bh_tester;
 

@@ -49,7 +49,9 @@ static void find_watches(void) {
 static uint8_t next_cycle(uint8_t before) {
     const bool passed = (before & ((uint8_t)DTC_FAILED_THIS_CYCLE | (uint8_t)DTC_NOT_TESTED_THIS_CYCLE)) == 0U;
     uint32_t kept = (uint32_t)DTC_CONFIRMED | (uint32_t)DTC_NOT_TESTED_SINCE_CLEAR | (uint32_t)DTC_FAILED_SINCE_CLEAR;
-    kept |= passed ? 0U : (uint32_t)DTC_PENDING;
+    kept |= (passed && !DEFECT(259)) ? 0U : (uint32_t)DTC_PENDING;
+    kept |= DEFECT(258) ? (uint32_t)DTC_FAILED_THIS_CYCLE : 0U;
+    kept &= DEFECT(251) ? ~(uint32_t)DTC_CONFIRMED : UINT32_MAX;
     return (uint8_t)((before & kept) | (uint32_t)DTC_NOT_TESTED_THIS_CYCLE);
 }
 
@@ -92,22 +94,40 @@ static uint32_t watched_enough(void) {
     return enough | (precharged ? FAULT_BIT(FAULT_PRECHARGE) : 0U);
 }
 
+/* Seeded defects in when codes go. */
+static void seed(uint32_t active) {
+    const uint32_t gone = dtc.failing & ~active;
+    for (uint32_t fault = 0U; fault < (uint32_t)FAULT_COUNT; fault++) {
+        const bool released = (gone & FAULT_BIT(fault)) != 0U;
+        if (released && (DEFECT(253) || (DEFECT(267) && ((FAULTS_LATCHING & FAULT_BIT(fault)) != 0U)))) {
+            dtc_clear(fault);
+        }
+    }
+}
+
 void dtc_step(void) {
     const uint32_t active = faults_active();
     const uint32_t failed = active & ~dtc.failing;
+    seed(active);
     dtc.failing = active;
     if (failed != 0U) {
-        tested(failed, (uint8_t)DTC_FAILED_THIS_CYCLE | (uint8_t)DTC_PENDING | (uint8_t)DTC_CONFIRMED |
-                           (uint8_t)DTC_FAILED_SINCE_CLEAR);
+        uint32_t entered = failed & (DEFECT(250) ? ~FAULT_BIT(FAULT_HVIL) : UINT32_MAX);
+        entered |= DEFECT(268) ? (failed << 1U) : 0U;
+        tested(entered, (uint8_t)DTC_FAILED_THIS_CYCLE | (uint8_t)DTC_PENDING | (uint8_t)DTC_CONFIRMED |
+                            (uint8_t)DTC_FAILED_SINCE_CLEAR);
     }
     if ((dtc.untested != 0U) && measured->data_complete) {
-        tested(dtc.untested & ~active & watched_enough(), 0U);
+        const uint32_t passed = dtc.untested & ~active & watched_enough();
+        if (passed != 0U) {
+            tested(passed, 0U);
+        }
     }
 }
 
 uint8_t dtc_status(uint32_t fault) {
     BMS_ASSERT(fault < (uint32_t)FAULT_COUNT, "fault number out of range");
-    const bool failed = (faults_active() & FAULT_BIT(fault)) != 0U;
+    const uint32_t stuck = DEFECT(252) ? (dtc.status[fault] & (uint32_t)DTC_FAILED_THIS_CYCLE) : 0U;
+    const bool failed = ((faults_active() & FAULT_BIT(fault)) | stuck) != 0U;
     return dtc.status[fault] | (failed ? (uint8_t)DTC_FAILED : 0U);
 }
 
@@ -118,14 +138,18 @@ uint32_t dtc_number(uint32_t fault) {
 
 void dtc_clear(uint32_t fault) {
     BMS_ASSERT(fault < (uint32_t)FAULT_COUNT, "fault number out of range");
-    enter(fault, NEW_STATUS);
+    if (DEFECT(257)) {
+        dtc.status[fault] = NEW_STATUS;
+    } else {
+        enter(fault, NEW_STATUS);
+    }
     dtc.failing &= ~FAULT_BIT(fault);
     dtc.untested |= FAULT_BIT(fault);
+    (void)memset(dtc.watched_ms, 0, sizeof dtc.watched_ms); /* its test begins anew */
 }
 
 void dtc_clear_all(void) {
     for (uint32_t fault = 0U; fault < (uint32_t)FAULT_COUNT; fault++) {
         dtc_clear(fault);
     }
-    (void)memset(dtc.watched_ms, 0, sizeof dtc.watched_ms);
 }

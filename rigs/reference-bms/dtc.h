@@ -27,7 +27,7 @@ enum {
 void dtc_init(void);
 
 /* Every 10 ms, after faults_update and state_step. A test has passed when its fault was watched for dtc_pass_ms in this
- * cycle and has not failed. */
+ * cycle and since the last clear, and has not failed. */
 void dtc_step(void);
 
 uint8_t dtc_status(uint32_t fault);  /* of FAULT_* */

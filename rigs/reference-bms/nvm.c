@@ -4,8 +4,8 @@
  * guarded by version and CRC-32.
  *
  * Layout, little endian: magic 4, version 2, size 2, cycles 4, latched 4, charge 8, throughput 4, occurrences 33,
- * next 1, used 1, spare 1, entries 16 x 8 (kind 1, spare 1, cycle 2, time 4), writes 4, trouble codes 33 (status),
- * spare 3, CRC 4.
+ * next 1, used 1, spare 1, entries 16 x 8 (kind 1, spare 1, cycle 2, time 4), writes 4, status of trouble codes 32,
+ * spare 4, CRC 4.
  */
 #include "nvm.h"
 
@@ -17,7 +17,7 @@
 #include <string.h>
 
 #define MAGIC 0x31534D42U /* "BMS1" */
-#define VERSION 3U
+#define VERSION 4U
 #define AT_VERSION 4U
 #define AT_SIZE 6U
 #define AT_CYCLES 8U
@@ -35,8 +35,9 @@
 #define AT_CRC (NVM_SIZE - 4U)
 
 _Static_assert(AT_ENTRIES + (NVM_ENTRIES * ENTRY_SIZE) <= AT_WRITES, "entries fit");
+_Static_assert(AT_DTCS + NVM_DTCS <= AT_CRC, "trouble codes fit");
 _Static_assert(AT_OCCURRENCES + NVM_KINDS <= AT_NEXT, "occurrences fit");
-_Static_assert(AT_DTCS + NVM_KINDS <= AT_CRC, "trouble codes fit");
+_Static_assert((uint32_t)FAULT_COUNT <= NVM_DTCS, "a trouble code per fault");
 _Static_assert((int)FAULT_COUNT <= (int)EVENT_CAN_BUS_OFF, "numbers of faults and events do not meet");
 
 static struct {
@@ -46,7 +47,7 @@ static struct {
     uint32_t throughput_mah;
     uint32_t writes;
     uint8_t occurrences[NVM_KINDS];
-    uint8_t dtc[NVM_KINDS];
+    uint8_t dtc[NVM_DTCS];
     uint8_t next; /* position the next entry goes to */
     uint8_t used;
     nvm_entry entry[NVM_ENTRIES];
@@ -158,7 +159,7 @@ void nvm_store_charge(int64_t charge_uah, uint32_t throughput_mah) {
 }
 
 void nvm_store_dtc(uint32_t fault, uint8_t status) {
-    BMS_ASSERT(fault < (uint32_t)NVM_KINDS, "fault number out of range");
+    BMS_ASSERT(fault < NVM_DTCS, "fault number out of range");
     nvm.dirty = nvm.dirty || (nvm.dtc[fault] != status);
     nvm.dtc[fault] = status;
 }
@@ -219,7 +220,7 @@ uint32_t nvm_occurrences(uint32_t kind) {
 }
 
 uint8_t nvm_dtc(uint32_t fault) {
-    BMS_ASSERT(fault < (uint32_t)NVM_KINDS, "fault number out of range");
+    BMS_ASSERT(fault < NVM_DTCS, "fault number out of range");
     return nvm.dtc[fault];
 }
 

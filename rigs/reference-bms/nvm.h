@@ -9,6 +9,7 @@
 #include "bms_config.h"
 
 #define NVM_ENTRIES 16U
+#define NVM_DTCS 32U
 #define NVM_SIZE 236U
 
 enum { NVM_NEW = 0, NVM_GOOD, NVM_BROKEN };

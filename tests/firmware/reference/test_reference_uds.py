@@ -12,7 +12,7 @@ import pytest
 MakeBms = Callable[..., Any]
 REQUEST, RESPONSE = 0x7E0, 0x7E8
 ON = {"uds": 1}
-HVIL_CODE, HVIL = bytes.fromhex("1A1200"), 18
+HVIL_CODE, SUPPLY_CODE = bytes.fromhex("1A1200"), bytes.fromhex("1A1300")
 CONFIRMED, FAILED_NOW = 0x08, 0x01
 
 
@@ -198,7 +198,12 @@ def test_codes_are_counted_listed_by_status_and_cleared_on_command_only(make_bms
     assert ask(bms, "14 FF FF") == bytes.fromhex("7F 14 13")
     again = make_bms(parameters=ON, nvm=bms.nvm()).boot()
     assert codes(ask(again, "19 02 08"))[HVIL_CODE] & CONFIRMED
+    again.run(2.0)
     assert ask(again, "14 FF FF FF") == b"\x54"
+    statuses = codes(ask(again, "19 0A"))
+    assert statuses[SUPPLY_CODE] == 0x50  # its test begins anew
+    again.run(2.0)
+    assert codes(ask(again, "19 0A"))[SUPPLY_CODE] == 0
     assert ask(again, "19 02 08") == bytes.fromhex("59 02 7F")
 
 
@@ -246,3 +251,33 @@ def test_a_healthy_controller_starts_anew_upon_a_reset(make_bms: MakeBms) -> Non
     bms.run(0.5)
     assert bms.state == "Standby"
     assert bms.active() == set()
+
+
+def test_it_talks_with_the_transport_of_can_isotp(make_bms: MakeBms) -> None:
+    """The library is no dependency: it is the other side where it is installed."""
+    isotp = pytest.importorskip("isotp")
+    bms = make_bms(parameters=ON).boot()
+    told = 0
+
+    def arrived(_: float = 0.0) -> Any:
+        nonlocal told
+        for place in range(told, len(bms.frames)):
+            told = place + 1
+            _, identifier, data = bms.frames[place]
+            if identifier == RESPONSE:
+                return isotp.CanMessage(arbitration_id=RESPONSE, data=data, dlc=8)
+        return None
+
+    def send(message: Any) -> None:
+        assert bms.receive(message.arbitration_id, bytes(message.data), length=len(message.data)) == 0
+
+    address = isotp.Address(isotp.AddressingMode.Normal_11bits, txid=REQUEST, rxid=RESPONSE)
+    stack = isotp.TransportLayerLogic(rxfn=arrived, txfn=send, address=address, params={"tx_padding": 0xCC})
+    for request, head, length in (("19 0A", "59 0A 7F", 131), ("22 F1 86 F1 89 F1 8C 02 01", "62 F1 86 01", 27)):
+        stack.send(bytes.fromhex(request))
+        for _ in range(60):
+            stack.process()
+            bms.run(0.01)
+        answer = bytes(stack.recv() or b"")
+        assert answer.startswith(bytes.fromhex(head))
+        assert len(answer) == length
