@@ -127,7 +127,7 @@ void isotp_send(uint32_t now_ms, const uint8_t *message, uint32_t length) {
     put(head, sizeof head, message, FIRST_BYTES);
     tp.length = length;
     tp.sent = FIRST_BYTES;
-    tp.next_out = DEFECT(264) ? 0U : 1U;
+    tp.next_out = (uint8_t)(DEFECT(264) ? 0U : 1U);
     tp.state = AWAITS_FLOW;
     tp.since_ms = now_ms;
     tp.waits = 0U;
