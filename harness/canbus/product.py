@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -73,7 +73,7 @@ class RestbusMessage:
     """A cyclic message the harness sends. `payload` is the first one, without counter and checksum.
 
     `counter_start_bit` is the lowest bit of the counter counted from bit 0 of byte 0, -1 for none; `crc_byte` -1 for
-    none. `dynamic` maps names of environment values to where they go.
+    none. `dynamic` maps names of environment values to where they go. `needs` names what a rig must have for it.
     """
 
     name: str
@@ -92,6 +92,7 @@ class RestbusMessage:
     crc_byte: int = -1
     checksum: AnyChecksum | None = None
     dynamic: Mapping[str, Location] = field(default_factory=dict)
+    needs: str = ""
 
     @property
     def protected(self) -> bool:
@@ -103,6 +104,7 @@ class RestbusMessage:
 class Profile:
     """One product. `bindings` by quantity, array elements as "cell_voltage_v[17]"; `decoder` is the decode plan of its
     database; `commands[name][message]` are the signal values a command sets; `environment` by received value.
+    `unsent` are the messages of other nodes that the rest bus of this rig does not have (`sent_with`).
     """
 
     path: Path
@@ -114,6 +116,27 @@ class Profile:
     restbus: tuple[RestbusMessage, ...]
     commands: Mapping[str, Mapping[str, Mapping[str, Value]]]
     environment: Mapping[str, Location]
+    unsent: frozenset[str] = frozenset()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What its messages need of a rig."""
+        return frozenset(message.needs for message in self.restbus if message.needs)
+
+    @property
+    def of_others(self) -> frozenset[str]:
+        """The messages that never come from the controller, whether they are sent on this bus or not."""
+        return self.unsent | {message.name for message in self.restbus}
+
+    def sent_with(self, features: Collection[str]) -> Profile:
+        """The profile on a rig with these features: messages that need others are not sent and no command sets them."""
+        sent = tuple(message for message in self.restbus if not message.needs or message.needs in features)
+        unsent = self.of_others - {message.name for message in sent}
+        commands = {
+            command: {name: values for name, values in messages.items() if name not in unsent}
+            for command, messages in self.commands.items()
+        }
+        return replace(self, restbus=sent, unsent=unsent, commands=commands)
 
     def encode(self, message: str, values: Mapping[str, Value]) -> bytes:
         """The payload of a message. Values are physical numbers or names of the value table; a signal that is not

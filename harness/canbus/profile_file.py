@@ -103,7 +103,11 @@ class MessageModel(FileModel):
 
 
 class RestbusModel(FileModel):
-    """A message the harness sends for another node. The period is the database's unless given here."""
+    """A message the harness sends for another node. The period is the database's unless given here.
+
+    `needs` names what a rig must have for it ("line", an overhead line, or a name of `[can] features` in the rig file);
+    other rigs do not send it. "" = every rig sends it.
+    """
 
     node: Literal["vehicle", "charger", "tester"]
     period_ms: Annotated[int, Field(ge=1, le=60_000)] | None = None
@@ -112,6 +116,7 @@ class RestbusModel(FileModel):
     crc: CrcModel | None = None
     e2e: E2eModel | None = None
     requires_plug: bool = False
+    needs: str = ""
     values: Annotated[dict[str, Value], Field(default_factory=dict)]
     dynamic: Annotated[dict[str, str], Field(default_factory=dict)]
 
