@@ -18,7 +18,14 @@ from harness.tomlfile import FileModel
 Byte = Annotated[int, Field(ge=0, le=255)]
 Factor = Annotated[float, Field(allow_inf_nan=False, strict=False)]
 Value = str | int | float | bool
-SENT_VALUES = ("charger_voltage_v", "charger_current_a", "link_voltage_v", "vehicle_power_w", "line_voltage_v")
+SENT_VALUES = (
+    "charger_voltage_v",
+    "charger_current_a",
+    "link_voltage_v",
+    "vehicle_power_w",
+    "line_voltage_v",
+    "pole_contact",
+)
 RECEIVED_VALUES = ("charge_limit_a", "discharge_limit_a", "charge_voltage_limit_v")
 RECEIVED_STATES = ("ready_to_drive", "ready_to_charge")
 COMMANDS = ("off", "standby", "drive", "charge", "reset-faults")
