@@ -24,9 +24,22 @@ from harness.extremes import (
     WITNESSES,
     Range,
     bit_ranges,
+    fastest_rise,
     given_ranges,
 )
-from harness.received import Receptions, Times, asked, forgotten, recovered, request_new, restart_age, rising
+from harness.received import (
+    MESSAGE_AGES,
+    TOLD,
+    Receptions,
+    Times,
+    asked,
+    forgotten,
+    recovered,
+    request_new,
+    restart_age,
+    rising,
+    told,
+)
 from harness.requirements.evidence import MessageSeries, Series
 from harness.trace import Side, Trace
 
@@ -48,7 +61,6 @@ RISE_WINDOW_S = 3.0
 UNKNOWN_STATE = -1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth"}  # all others are given
-MESSAGE_AGES: Mapping[str, Node] = {"vehicle_message_age_s": "vehicle", "charger_message_age_s": "charger"}
 RecordedSide = Side | Literal["reported"]
 Values = NDArray[Any]
 
@@ -75,7 +87,8 @@ class Observation:
             "voltage_mismatch_v": self._voltage_mismatch,
             "link_of_pack_pct": self._link_of_pack,
             "cells_lost": self._cells_lost,
-            **{age: partial(self._message_age, node) for age, node in MESSAGE_AGES.items()},
+            **{age: partial(self._message_age, age) for age in MESSAGE_AGES},
+            **{value: partial(self._told, value) for value in TOLD},
             "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
             "can_recovered": partial(recovered, self._trace),
@@ -147,7 +160,7 @@ class Observation:
     def bounds(self, side: RecordedSide, quantity: str) -> Range | None:
         """Values that no sample lies beyond, where they are cheaper than the samples; None elsewhere."""
         node = MESSAGE_AGES.get(quantity) if side == "given" else None
-        messages = () if node is None else self._profile.restbus_of(node)
+        messages = () if node is None else self._profile.aged(quantity, node)
         if not messages or not len(self._trace.t_s):
             return None
         if node == "charger" and self.ranges("given").get("charge_plug") == (0.0, 0.0):
@@ -306,25 +319,20 @@ class Observation:
     def _temp_rise(self) -> Values | None:
         """Fastest rise of any valid sensor over the last 3 s; before 3 s, since the start of the record."""
         temps = self._trace.arrays.get("cell_temp_degc")
-        n = len(self._trace.t_s)
-        if temps is None or not n:
+        if temps is None or not len(self._trace.t_s):
             return None
         invalid = self._column("given", "temps_invalid")
         if invalid is not None and invalid.any():
             low, high = SENSOR_RANGE_DEGC
             temps = np.where((temps > low) & (temps < high), temps, np.nan)
-        tick_s = (self._trace.t_s[-1] - self._trace.t_s[0]) / (n - 1) if n > 1 else RISE_WINDOW_S
-        back = min(n, max(1, round(RISE_WINDOW_S / tick_s)))
-        rise = np.empty(n, np.float64)
-        rise[:back] = _highest(temps[:back] - temps[0])
-        rise[back:] = _highest(temps[back:] - temps[: n - back])
-        return rise / RISE_WINDOW_S
+        return fastest_rise(temps, self._trace.t_s, RISE_WINDOW_S)
 
-    def _message_age(self, node: Node) -> Values | None:
-        """Age of the oldest protected message of a node, counted anew whenever the controller could not have heard
-        it: switched off, or (charger) unplugged. 0 there.
+    def _message_age(self, quantity: str) -> Values | None:
+        """Age of the oldest message meant, counted anew whenever the controller could not have heard it: switched off,
+        or (charger) unplugged. 0 there.
         """
-        messages = self._profile.restbus_of(node)
+        node = MESSAGE_AGES[quantity]
+        messages = self._profile.aged(quantity, node)
         if not messages:
             return None
         t_s = self._trace.t_s
@@ -335,6 +343,9 @@ class Observation:
         if deaf is not None:
             age = np.minimum(age, t_s - np.maximum.accumulate(np.where(deaf, t_s, 0.0)))
         return age
+
+    def _told(self, value: str) -> Values | None:
+        return told(self._profile, self._reception(), self.decoded, value, self._trace.t_s)
 
     def _reception(self) -> Receptions:
         if self._received is None:
@@ -386,15 +397,3 @@ class Observation:
         if crc is not None and protection is not None and protection.crc == crc and protection.checksum is not None:
             fits = self.decoded.checksums_fit(self.decoded.rows(name), protection.checksum)
         return MessageSeries(self.decoded.times(name), counts, modulus, fits)
-
-
-def _highest(rises: Values) -> Values:
-    """The largest of each row; NaN (no valid sensor) counts as no rise."""
-    n, sensors = rises.shape
-    if not n or not sensors:
-        return np.zeros(n)
-    starts = np.arange(0, n * sensors, sensors)  # reduceat: half the time of a reduction along the short axis
-    highest: Values = np.maximum.reduceat(rises.ravel(), starts)
-    if np.isnan(highest).any():
-        highest = np.nan_to_num(np.fmax.reduceat(rises.ravel(), starts), nan=0.0)
-    return highest

@@ -33,6 +33,13 @@ _BYTE_BITS = 8
 _DUT = 0  # sender of a recorded frame (BH_NODE_DUT)
 _STANDARD_FLAGS = 0b1_1101  # extended, BRS, remote and error frames are other messages (FIL_FRAME_*)
 Times = NDArray[np.float64]
+# Ages of messages, and the node that sends them.
+MESSAGE_AGES: Mapping[str, Node] = {
+    "vehicle_message_age_s": "vehicle",
+    "charger_message_age_s": "charger",
+    "line_message_age_s": "vehicle",
+}
+TOLD = ("line_voltage_v", "pole_contact", "pole_feed_v")  # what the controller knows from a message alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,26 @@ def _unbroken(message: RestbusMessage, decoded: Decoded) -> bool:
         return False
     counter = Counter(message.counter_start_bit, message.counter_length, message.counter_max)
     return decoded.unbroken(message.name, message.length, UNHEARD, checksum, counter)
+
+
+def told(profile: Profile, receptions: Receptions, decoded: Decoded, value: str, t_s: Times) -> Times | None:
+    """A value that the controller knows from a message alone, as the latest good frame had it; NaN before the first.
+
+    None where no message of the rest bus carries it. What the poles carry off the line is told by two values.
+    """
+    if value == "pole_feed_v":
+        volts = told(profile, receptions, decoded, "line_voltage_v", t_s)
+        contact = told(profile, receptions, decoded, "pole_contact", t_s)
+        return None if volts is None or contact is None else np.where(contact > _HALF, 0.0, volts)
+    found = profile.carrier(value)
+    if found is None:
+        return None
+    message, signal = found
+    arrived_s, values = decoded.values(f"{message.name}.{signal}")
+    good = np.isin(arrived_s, receptions.of(message).good_s)
+    latest = np.searchsorted(arrived_s[good], t_s, side="right")
+    known: Times = np.concatenate(([np.nan], values[good])).take(latest)
+    return known
 
 
 def count_since(events_s: Times, starts_s: Times, t_s: Times) -> Times:

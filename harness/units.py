@@ -97,6 +97,7 @@ _SCALARS = {
     "bms_state": "state of the controller (CONTROLLER_STATES)",
     "vehicle_message_age_s": "time since the controller last got a good vehicle command (checksum, length, counter)",
     "charger_message_age_s": "time since the controller last got a good charger message while plugged",
+    "line_message_age_s": "time since the controller last got a good message about the overhead line",
     "cell_frozen_a": "widest range of the pack current while a valid cell voltage has not changed at all",
     "pack_voltage_frozen_a": "range of the pack current while the valid pack voltage has not changed at all",
     "link_voltage_frozen_a": "range of the pack current while the valid link voltage has not changed at all",

@@ -73,7 +73,8 @@ class RestbusMessage:
     """A cyclic message the harness sends. `payload` is the first one, without counter and checksum.
 
     `counter_start_bit` is the lowest bit of the counter counted from bit 0 of byte 0, -1 for none; `crc_byte` -1 for
-    none. `dynamic` maps names of environment values to where they go. `needs` names what a rig must have for it.
+    none. `dynamic` maps names of environment values to where they go. `needs` names what a rig must have for it,
+    `age` the quantity that tells its silence alone.
     """
 
     name: str
@@ -93,6 +94,7 @@ class RestbusMessage:
     checksum: AnyChecksum | None = None
     dynamic: Mapping[str, Location] = field(default_factory=dict)
     needs: str = ""
+    age: str = ""
 
     @property
     def protected(self) -> bool:
@@ -151,6 +153,21 @@ class Profile:
         return encode_message(self.database, message, {**start, **values})
 
     def restbus_of(self, node: Node) -> tuple[RestbusMessage, ...]:
-        """The messages of one node, the protected ones only where it has any."""
-        own = tuple(message for message in self.restbus if message.node == node)
+        """The messages of one node without those of an age of their own, the protected ones only where it has any."""
+        own = tuple(message for message in self.restbus if message.node == node and not message.age)
         return tuple(message for message in own if message.protected) or own
+
+    def aged(self, quantity: str, node: Node) -> tuple[RestbusMessage, ...]:
+        """The messages whose silence a quantity tells: those that name it, otherwise those of the node."""
+        return tuple(message for message in self.restbus if message.age == quantity) or (
+            self.restbus_of(node) if quantity.startswith(node) else ()
+        )
+
+    def carrier(self, value: str) -> tuple[RestbusMessage, str] | None:
+        """The rest-bus message that carries an environment value, and the name of the signal there."""
+        for message in self.restbus:
+            place = message.dynamic.get(value)
+            if place is not None:
+                signals = self.database.by_name[message.name].signals
+                return message, next(signal.name for signal in signals if signal.start_bit == place.start_bit)
+        return None

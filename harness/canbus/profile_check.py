@@ -276,6 +276,7 @@ class Resolver:
             checksum=checksum,
             dynamic=dynamic,
             needs=entry.needs,
+            age=entry.age,
         )
 
     def _counter_place(self, key: KeyPath, message: Message, counter: CounterModel | None) -> tuple[int, int]:

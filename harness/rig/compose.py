@@ -47,6 +47,7 @@ def bounds_of(rig: Rig) -> Bounds:
         module_cells=file.cells.module,
         scale=scale_of(rig),
         features=rig.features,
+        ages={message.age: message.name for message in rig.profile.restbus if message.age},
     )
 
 

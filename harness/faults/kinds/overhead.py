@@ -48,7 +48,7 @@ KINDS: tuple[FaultKind, ...] = (
         Where.TRUTH,
         (Effect("POLE_OFF", "SET", 1.0), Effect("POLE_FED", "SET", 1.0)),
         (),
-        "collectors of a trolleybus must be dead off the line: EN 50502 in general knowledge; a feed-back diode that failed",
+        "a failed feed-back block of the vehicle: its collectors must be dead off the line (assumption)",
         changes=(*FLOW, "truth.line_voltage_v", "truth.pole_contact", "bus"),
         needs="line",
     ),
