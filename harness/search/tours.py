@@ -304,9 +304,10 @@ def _wear(cell: int) -> Iterator[_Tour]:
     yield "all cells high at rest", "standby", 8.0, (_do(0.0, "soc", soc_pct=99.0),)
     near = begin(0.5, "cell-voltage", cell=cell, voltage_v=_NOT_BALANCED_V)
     yield "a cell a little high at rest", "standby", 18.0, (near,)
+    others = begin(0.0, "cell-voltage", cell="all", voltage_v=_BALANCED_V - 0.09)
     for place in (1, cell):
         high = begin(0.5, "cell-voltage", cell=place, voltage_v=_BALANCED_V)
-        yield f"cell {place} high at rest", "standby", 18.0, (high,)
+        yield f"cell {place} high at rest", "standby", 18.0, (others, high)
         yield f"cell {place} high while charging", "charge", 6.0, (high,)
     lost = begin(3.0, "cell-sensor-invalid", cell=cell)
     yield (
