@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
+from harness.derived import forgotten, recovered, restart_age, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -27,19 +28,7 @@ from harness.extremes import (
     fastest_rise,
     given_ranges,
 )
-from harness.received import (
-    MESSAGE_AGES,
-    TOLD,
-    Receptions,
-    Times,
-    asked,
-    forgotten,
-    recovered,
-    request_new,
-    restart_age,
-    rising,
-    told,
-)
+from harness.received import MESSAGE_AGES, TOLD, Receptions, Times, asked, request_new, rising, told
 from harness.requirements.evidence import MessageSeries, Series
 from harness.trace import Side, Trace
 
@@ -91,6 +80,8 @@ class Observation:
             **{value: partial(self._told, value) for value in TOLD},
             "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
+            "mode_requested": lambda: self._reception().mode(self._trace.t_s),
+            "soc_before_off_pct": partial(self._told_before_off, "soc_pct"),
             "can_recovered": partial(recovered, self._trace),
             "can_restart_age_s": partial(restart_age, self._trace),
             "request_new": lambda: request_new(self._profile, self.decoded, self.power_ons(), self._trace.t_s),
@@ -326,6 +317,10 @@ class Observation:
             low, high = SENSOR_RANGE_DEGC
             temps = np.where((temps > low) & (temps < high), temps, np.nan)
         return fastest_rise(temps, self._trace.t_s, RISE_WINDOW_S)
+
+    def _told_before_off(self, quantity: str) -> Values | None:
+        before = self.reported(quantity)
+        return None if before is None else told_before_off(self._trace, before)
 
     def _message_age(self, quantity: str) -> Values | None:
         """Age of the oldest message meant, counted anew whenever the controller could not have heard it: switched off,

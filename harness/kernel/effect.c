@@ -225,9 +225,8 @@ double bh_plant_effect(const bh_plant *plant, const bh_fault *fault, double *acc
     case BH_AT_SUPPLY_V:
         return MILLI * fabs(plant->truth.supply_v - plant->config.supply_v);
     case BH_AT_HVIL_OPEN:
-        return plant->distortion.hvil_open ? 1.0 : 0.0;
     case BH_AT_CRASH:
-        return plant->distortion.crash ? 1.0 : 0.0;
+        return (fault->point == BH_AT_CRASH ? plant->distortion.crash : plant->distortion.hvil_open) ? 1.0 : 0.0;
     case BH_AT_CHARGER_IGNORES_LIMITS:
     case BH_AT_CHARGER_OVERVOLTAGE_V:
     case BH_AT_VEHICLE_IGNORES_LIMITS:
