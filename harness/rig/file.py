@@ -82,10 +82,23 @@ class Rig:
 
     @cached_property
     def profile(self) -> Profile:
-        """What the product's signals mean. Raises RigError."""
+        """What the product's signals mean, and the rest bus as this rig has it. Raises RigError."""
         from harness.canbus.profile import load_profile  # noqa: PLC0415 - cantools is slow to import
 
-        return load_profile(self.profile_file)
+        profile = load_profile(self.profile_file)
+        unknown = sorted(set(self.file.can.features) - profile.needs)
+        if unknown:
+            allowed = f"what a message of the profile needs: {', '.join(sorted(profile.needs)) or 'none does'}"
+            text = read_text(self.path)
+            raise RigError([problem_at(self.path, text, ("can", "features"), found=unknown[0], allowed=allowed)])
+        return profile.sent_with(self.features)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What this rig has that not every rig has: "line", an overhead line, and what its file names."""
+        load = self.file.load
+        has_line = load is not None and load.line_min_v < load.line_max_v
+        return frozenset(self.file.can.features) | ({"line"} if has_line else frozenset())
 
     @cached_property
     def cell(self) -> CellFile:

@@ -140,9 +140,14 @@ class BusSection(FileModel):
 
 
 class CanSection(FileModel):
-    """The profile that maps the product's DBC to quantities."""
+    """The profile that maps the product's DBC to quantities.
+
+    `features`: what this rig has of what the messages of the profile need (`needs`), besides those that follow from the
+    rest of the rig file.
+    """
 
     profile: Reference
+    features: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
 
 
 class RequirementsSection(FileModel):

@@ -153,3 +153,32 @@ def test_a_scenario_of_a_rig_that_it_cannot_play_is_refused_with_its_line(tmp_pa
     rig = load_rig(edited(tmp_path, ("[simulation]", '[scenarios]\nfiles = ["mine.toml"]\n\n[simulation]')))
     with pytest.raises(RigError, match=r"mine.toml:5"):
         shipped_scenarios(rig, bounds_of(rig))
+
+
+def with_feature_messages(folder: Path, features: str) -> Path:
+    """The shipped rig with a profile of which the charger's message needs "inlet", and these features of its own."""
+    text = (data_root() / "dbc" / "reference-bms.profile.toml").read_text(encoding="utf-8")
+    text = text.replace("[restbus.CHG_Status]\n", '[restbus.CHG_Status]\nneeds = "inlet"\n')
+    dbc = data_root() / "dbc" / "reference-bms.dbc"
+    (folder / "needy.toml").write_text(text.replace('"reference-bms.dbc"', f'"{dbc}"'), encoding="utf-8")
+    return edited(folder, ('profile = "../dbc/reference-bms.profile.toml"', f'profile = "needy.toml"\n{features}'))
+
+
+def test_features_of_the_rig_file_bring_the_messages_that_need_them(tmp_path: Path) -> None:
+    assert "CHG_Status" not in {
+        message.name for message in load_rig(with_feature_messages(tmp_path, "")).profile.restbus
+    }
+    rig = load_rig(with_feature_messages(tmp_path, 'features = ["inlet"]'))
+    assert {"inlet"} == rig.features
+    assert "CHG_Status" in {message.name for message in rig.profile.restbus}
+
+
+def test_a_feature_that_nothing_needs_is_refused(tmp_path: Path) -> None:
+    rig = load_rig(with_feature_messages(tmp_path, 'features = ["inlett"]'))
+    with pytest.raises(RigError, match=r"can.features: found 'inlett'; allowed: .*inlet"):
+        rig.read_all()
+
+
+def test_a_message_not_sent_is_none_of_the_controllers(tmp_path: Path) -> None:
+    bounds = bounds_of(load_rig(with_feature_messages(tmp_path, "")))
+    assert "CHG_Status" not in {message.name for message in (*bounds.messages, *bounds.dut_messages)}
