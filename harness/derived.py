@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,19 +12,21 @@ from numpy.typing import NDArray
 from harness.extremes import SENSOR_RANGE_DEGC, fastest_rise
 from harness.received import Times, rising
 from harness.requirements.evidence import Series
-from harness.trace import Trace
+from harness.trace import Side, Trace
 
 RISE_WINDOW_S = 3.0
 RECOVERED_S = 1.0  # how long `recovered` tells of it
 KEPT_S = 2.0  # how long after a power-on what was kept over it is compared
+CONTACT_WINDOW_S = 10.0
+_ROUNDING_S = 1e-6
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 _BUS_OFF = 2.0  # FIL_CAN_BUS_OFF
 Values = NDArray[Any]
 
 
 def temp_rise(trace: Trace, invalid: Values | None) -> Values | None:
-    """Fastest rise of any valid sensor over the last 3 s, K/s; before 3 s, since the start of the record. `invalid`: how
-    many sensors have no valid value.
+    """Fastest rise of any valid sensor over the last 3 s, K/s; before 3 s, since the start of the record. `invalid`:
+    how many sensors have no valid value.
     """
     temps = trace.arrays.get("cell_temp_degc")
     if temps is None or not len(trace.t_s):
@@ -32,6 +35,21 @@ def temp_rise(trace: Trace, invalid: Values | None) -> Values | None:
         low, high = SENSOR_RANGE_DEGC
         temps = np.where((temps > low) & (temps < high), temps, np.nan)
     return fastest_rise(temps, trace.t_s, RISE_WINDOW_S)
+
+
+def contact_losses(column: Callable[[Side, str], Values | None], trace: Trace, power_ons_s: Times) -> Values | None:
+    """How often a sense wire or the interlock lost contact within the last 10 s; nothing before a power-on counts."""
+    wires, hvil = column("given", "cells_open_wire"), column("given", "hvil_closed")
+    if wires is None or hvil is None:
+        return None
+    on = trace.columns.get("output", {}).get("powered")
+    up = np.ones(len(trace.t_s), np.bool_) if on is None else on > _HALF
+    lost = np.sort(np.concatenate([trace.t_s[rising(up & (wires > _HALF))], trace.t_s[rising(up & (hvil < _HALF))]]))
+    starts = np.concatenate(([-np.inf], power_ons_s))
+    since = starts[np.searchsorted(power_ons_s, trace.t_s, side="right")]
+    since = np.maximum(since, trace.t_s - CONTACT_WINDOW_S + _ROUNDING_S)
+    found = np.searchsorted(lost, trace.t_s, side="right") - np.searchsorted(lost, since, side="left")
+    return np.asarray(found, np.float64)
 
 
 def recovered(trace: Trace) -> NDArray[Any] | None:

@@ -18,7 +18,7 @@ from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
 from harness.canbus.uds import Exchange, dialogue, restarts
-from harness.derived import forgotten, recovered, restart_age, temp_rise, told_before_off
+from harness.derived import contact_losses, forgotten, recovered, restart_age, temp_rise, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -82,6 +82,7 @@ class Observation:
             "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
             "mode_requested": lambda: self._reception().mode(self._trace.t_s),
+            "contact_losses": lambda: contact_losses(self._column, self._trace, self.power_ons()),
             "soc_before_off_pct": partial(self._told_before_off, "soc_pct"),
             "can_recovered": partial(recovered, self._trace),
             "can_restart_age_s": partial(restart_age, self._trace),

@@ -112,6 +112,7 @@ _SCALARS = {
     "nvm_damaged": "1 for the first second after a power-on with a non-volatile image that had been altered",
     "vehicle_frames_corrupt": "vehicle commands since power-on with a wrong CRC or length",
     "charger_frames_corrupt": "charger messages since power-on with a wrong CRC or length",
+    "contact_losses": "how often sense wires or the interlock lost contact within the last 10 s, since power-on",
     "dtc_late_s": "for how long the flag of any fault and DM1 have disagreed (J1939)",
     "dm1_age_s": "time since the last complete DM1, or since the controller is heard",
     "dm2_age_s": "time since the last complete DM2, or since the controller is heard",

@@ -229,6 +229,14 @@ _ON_OFF: Mapping[str, tuple[Recipe, ...]] = {
     "nvm_damaged": (Recipe("nvm-corrupted", fixed={"byte": 12}, prepare=_power_cycle(), extra_s=2.0, at_s=1.4),),
     "hvil_closed": (Recipe("hvil-open"),),
     "crash": (Recipe("crash"),),
+    "contact_losses": (
+        Recipe("hvil-open", fixed={"shape": "intermittent", "period_s": 0.3, "duty": 0.1}, lag_s=1.3),
+        Recipe(
+            "sense-wire-open",
+            fixed={"wire": _PLACE_MIDDLE, "shape": "intermittent", "period_s": 0.5, "duty": 0.5},
+            lag_s=2.1,
+        ),
+    ),
     "vehicle_message_age_s": (Recipe("message-lost", fixed={"message": "vehicle"}),),
     "charger_message_age_s": (Recipe("message-lost", fixed={"message": "charger"}, start="charge"),),
     "line_message_age_s": (Recipe("message-lost", fixed={"message": _AGED}),),

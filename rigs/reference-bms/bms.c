@@ -8,6 +8,7 @@
 #include "can_bus.h"
 #include "can_rx.h"
 #include "can_tx.h"
+#include "contact.h"
 #include "contactor.h"
 #include "defect.h"
 #include "dtc.h"
@@ -51,6 +52,7 @@ uint32_t bms_init(const bms_start *start) {
     soc_init(nvm_charge_uah(), nvm_throughput_mah());
     overcurrent_init(latched);
     contactor_init();
+    contact_init();
     state_init(task.now_ms);
     limits_init();
     line_init();
@@ -100,6 +102,7 @@ void bms_task(const bms_inputs *inputs) {
     if (slow) {
         slow_task(inputs);
     }
+    contact_step(task.now_ms);
     contactor_compare();
     can_rx_put_ages(task.now_ms);
     can_bus_step(task.now_ms, inputs->can_bus_off);

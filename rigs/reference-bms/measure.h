@@ -45,6 +45,7 @@ enum {
     Q_POLE_FEED_MV,      /* the same while the poles are off the line */
     Q_LINE_DEAD,         /* 1 = the poles are on a line without voltage */
     Q_LINE_AGE_MS,
+    Q_CONTACT_LOSSES, /* within a while */
     Q_COUNT
 };
 

@@ -211,9 +211,12 @@
     X(balance_rest_s, 10, 0, 3600)
 
 /* A working machine outdoors. charge_refused_cold 1: a charge asked for below the alarm of charging closes nothing;
+ * contact_losses: how often a contact may be lost within the window without a warning, 1000 for never a warning;
  * j1939 1: a node of a J1939 network, with this source address. */
 #define PARAMS_MACHINE(X)                            \
     X(charge_refused_cold, 0, 0, 1)                  \
+    X(contact_losses, 1000, 1, 1000)                 \
+    X(contact_window_ms, 10000, 10, 600000)          \
     X(j1939, 0, 0, 1)                                \
     X(j1939_address, 243, 0, 253)
 
