@@ -45,8 +45,8 @@ def profile_text(plan: Plan, dbc: str, title: str) -> str:
         [
             f"# What the signals of {dbc} probably mean, guessed from names, units, ranges and value tables.",
             "#",
-            "# Behind each guess stands how well these fit: high or medium, which count as they stand, or low, which is",
-            f"# commented out; the number from {LEAST:g} to 1 is no probability. Check each line, then delete its remark.",
+            "# Behind each guess stands how well these fit: high or medium, which count as they stand, or low, which",
+            f"# is commented out; the number from {LEAST:g} to 1 is no probability. Check a line, then delete its remark.",
             "# Quantities: bms-harness requirements --quantities. The format: docs/bring-your-own-dbc.md.",
             f"dbc = {quoted(dbc)}",
             f"title = {quoted(title)}",
