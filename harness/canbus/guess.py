@@ -32,6 +32,8 @@ _FLAG_BITS = 2
 _STATES_NEEDED = ("standby", "drive", "charge")
 _LAST_NUMBER = re.compile(r"(\d+)(?!.*\d)")
 _UNIT_WORDS = {"V": "voltage", "A": "current", "degC": "temp"}
+_DIMENSIONS = frozenset(_UNIT_WORDS.values())
+_OTHERS = {unit: _DIMENSIONS - {word} for unit, word in _UNIT_WORDS.items()}  # words that contradict a unit
 _RELAYED = 0.97  # a measuring module's own message rather than the controller's
 
 
@@ -151,7 +153,7 @@ def _fit(rule: Rule, message: Message, signal: Signal) -> float:
     """How well a signal fits a rule, 0 where it cannot be meant."""
     own, around = list(meanings(signal.name)), set(meanings(message.name))
     dimension, scale, offset = _unit(signal, rule)
-    if dimension != rule.dimension or rule.never & set(own):
+    if dimension != rule.dimension or (rule.never | _OTHERS.get(rule.dimension, _DIMENSIONS)) & set(own):
         return 0.0
     confidence = 1.0 if signal.unit.strip() else _NO_UNIT
     used: set[str] = set()

@@ -1,4 +1,6 @@
-/* The port of your firmware to the harness: every function of fil.h, see docs/bring-your-own-firmware.md.
+/* SPDX-License-Identifier: Apache-2.0
+ *
+ * The port of your firmware to the harness: every function of fil.h, see docs/bring-your-own-firmware.md.
  *
  * It is a skeleton. It runs, closes the contactors when it is asked to, sends each message of messages.h at its period
  * with neutral contents, and fills in the few numbers that were recognised in the database. It protects nothing.
@@ -162,9 +164,9 @@ static void send_due(const fil_inputs *in, mode now) {
         if (port.next_us[at] <= in->now_us) { /* it was held up: no burst to catch up */
             port.next_us[at] = in->now_us + (uint64_t)own->period_ms * US_PER_MS;
         }
-        for (unsigned i = 0; i < N_NUMBERS; i++) {
-            if (numbers[i].at.message == at) {
-                put(payload, &numbers[i].at, raw_of(&numbers[i], value_of(numbers[i].of, in)));
+        for (const number *item = numbers; item->at.length > 0; item++) {
+            if (item->at.message == at) {
+                put(payload, &item->at, raw_of(item, value_of(item->of, in)));
             }
         }
         if (HAS_STATE && state_field.message == at) {

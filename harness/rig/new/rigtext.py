@@ -11,6 +11,79 @@ from harness.rig.new.texts import quoted
 
 LEAST_CELLS, MOST_CELLS, DEFAULT_CELLS = 12, 400, 96
 _DUTY_C = 0.2  # of the capacity in an hour: within the limits the skeleton sends
+_LEAST_SHARE, _MOST_SHARE = 0.8, 1.05  # of an empty and of a full pack: the inverter's and the charger's end
+_RIG = """\
+# A rig to grow. In this folder: profile.toml says what the signals mean, requirements.toml what must hold,
+# firmware/fil_port.c is the controller, duty.toml what is asked of the pack.
+#
+#   bms-harness run {folder}/rig.toml         all of it
+#   bms-harness shell {folder}/rig.toml       by hand
+#   bms-harness monitor --profile {folder}/profile.toml --replay LOG --fast
+#
+# Every number is an assumption, taken from a bus pack of 180 Ah: put in those of your pack.
+title = {title}
+
+[firmware]
+sources = ["firmware/*.c"]
+include = ["firmware"]
+boot_s = 0.6
+
+[cells]
+file = "../fixtures/cells/{cell_file}" # shipped; also: {others}
+series = {series} # {why}
+parallel = {parallel} # {pack_ah:g} Ah
+soc_pct = 55.0
+
+[cells.spread]
+capacity_pct = 1.0
+resistance_pct = 3.0
+soc_pct = 0.5
+temp_k = 0.5
+
+[pack]
+temperature_sensors = {sensors}
+cooling_w_per_k = 2.0
+ambient_w_per_k = 0.1
+neighbour_w_per_k = 1.0
+joint_ohm = 20e-6
+balancing_ohm = 33.0
+self_discharge_ohm = 16_700.0
+link_capacitance_f = 0.002
+link_bleed_ohm = 20_000.0
+precharge_ohm = 50.0
+contactor_close_s = 0.03
+contactor_open_s = 0.03
+fuse_rated_a = 630.0
+fuse_i2t_a2s = 500_000.0
+insulation_positive_ohm = 5e6
+insulation_negative_ohm = 5e6
+supply_v = 24.0
+supply_min_v = 9.0
+
+[load]
+duty = "duty.toml"
+auxiliary_w = {nominal_v}.0
+min_link_v = {least_v}.0
+limit_lag_s = 0.1
+
+[charger]
+max_a = 50.0
+max_v = {most_v}.0
+slope_a_per_s = 100.0
+
+[bus]
+bitrate = {bitrate:_} # assumption: no database says it
+{data_rate}
+[can]
+profile = "profile.toml"
+
+[requirements]
+files = ["requirements.toml"]
+
+[simulation]
+tick_ms = {tick_ms}
+seed = 1
+"""
 _TICKS_MS = (10, 5, 2, 1)
 
 
@@ -58,81 +131,24 @@ def tick_ms(plan: Plan) -> int:
 def rig_text(plan: Plan, title: str, cell: Cell, *, folder: str) -> str:
     """The rig file."""
     series, why = cells_of(plan)
-    nominal_v, low_v, high_v = (series * volts for volts in (cell.volts[1], cell.volts[0], cell.volts[2]))
-    others = ", ".join(other.file for other in CELLS.values() if other is not cell)
-    data_rate = f"data_bitrate = {DATA_BITRATE:_}\n" if any(item.fd for item in plan.sent) else ""
-    return f"""\
-# A rig to grow. In this folder: profile.toml says what the signals mean, requirements.toml what must hold,
-# firmware/fil_port.c is the controller, duty.toml what is asked of the pack.
-#
-#   bms-harness run {folder}/rig.toml         all of it
-#   bms-harness shell {folder}/rig.toml       by hand
-#   bms-harness monitor --profile {folder}/profile.toml --replay LOG --fast
-#
-# Every number is an assumption, taken from a bus pack of 180 Ah: put in those of your pack.
-title = {quoted(title)}
-
-[firmware]
-sources = ["firmware/*.c"]
-include = ["firmware"]
-boot_s = 0.6
-
-[cells]
-file = "../fixtures/cells/{cell.file}" # shipped; also: {others}
-series = {series} # {why}
-parallel = {cell.parallel} # {cell.pack_ah:g} Ah
-soc_pct = 55.0
-
-[cells.spread]
-capacity_pct = 1.0
-resistance_pct = 3.0
-soc_pct = 0.5
-temp_k = 0.5
-
-[pack]
-temperature_sensors = {max(1, series // 4)}
-cooling_w_per_k = 2.0
-ambient_w_per_k = 0.1
-neighbour_w_per_k = 1.0
-joint_ohm = 20e-6
-balancing_ohm = 33.0
-self_discharge_ohm = 16_700.0
-link_capacitance_f = 0.002
-link_bleed_ohm = 20_000.0
-precharge_ohm = 50.0
-contactor_close_s = 0.03
-contactor_open_s = 0.03
-fuse_rated_a = 630.0
-fuse_i2t_a2s = 500_000.0
-insulation_positive_ohm = 5e6
-insulation_negative_ohm = 5e6
-supply_v = 24.0
-supply_min_v = 9.0
-
-[load]
-duty = "duty.toml"
-auxiliary_w = {round(nominal_v)}.0
-min_link_v = {round(0.8 * low_v)}.0
-limit_lag_s = 0.1
-
-[charger]
-max_a = 50.0
-max_v = {round(1.05 * high_v)}.0
-slope_a_per_s = 100.0
-
-[bus]
-bitrate = {BITRATE:_} # assumption: no database says it
-{data_rate}
-[can]
-profile = "profile.toml"
-
-[requirements]
-files = ["requirements.toml"]
-
-[simulation]
-tick_ms = {tick_ms(plan)}
-seed = 1
-"""
+    low_v, nominal_v, high_v = cell.volts
+    return _RIG.format(
+        title=quoted(title),
+        folder=folder,
+        cell_file=cell.file,
+        others=", ".join(other.file for other in CELLS.values() if other is not cell),
+        series=series,
+        why=why,
+        parallel=cell.parallel,
+        pack_ah=cell.pack_ah,
+        sensors=max(1, series // 4),
+        nominal_v=round(nominal_v * series),
+        least_v=round(_LEAST_SHARE * low_v * series),
+        most_v=round(_MOST_SHARE * high_v * series),
+        bitrate=BITRATE,
+        data_rate=f"data_bitrate = {DATA_BITRATE:_}\n" if any(item.fd for item in plan.sent) else "",
+        tick_ms=tick_ms(plan),
+    )
 
 
 def duty_text(plan: Plan, cell: Cell) -> str:

@@ -46,7 +46,7 @@ def profile_text(plan: Plan, dbc: str, title: str) -> str:
             f"# What the signals of {dbc} probably mean, guessed from names, units, ranges and value tables.",
             "#",
             "# Behind each guess stands how well these fit: high or medium, which count as they stand, or low, which",
-            f"# is commented out; the number from {LEAST:g} to 1 is no probability. Check a line, then delete its remark.",
+            f"# is commented out; the number from {LEAST:g} to 1 is no probability. Check, then delete the remark.",
             "# Quantities: bms-harness requirements --quantities. The format: docs/bring-your-own-dbc.md.",
             f"dbc = {quoted(dbc)}",
             f"title = {quoted(title)}",
@@ -158,7 +158,7 @@ def _environment(plan: Plan) -> Iterable[str]:
     """What vehicle and charger obey: what the skeleton fills in, the rest as a comment."""
     filled = {item.quantity: item for item, _, _ in _filled(plan)}
     yield ""
-    yield "# What vehicle and charger obey. Without limits no current flows."
+    yield "# What vehicle and charger obey. Without limits and readiness no current flows but the auxiliaries'."
     yield "[environment]"
     for name in _HEARD:
         item = filled.get(name)
@@ -168,10 +168,21 @@ def _environment(plan: Plan) -> Iterable[str]:
         scaled = "" if item.scale == 1.0 else f", scale = {item.scale!r}"
         yield f"{name} = {{ signal = {quoted(item.path)}{scaled} }}"
     state = plan.state
-    for ready, wanted in (("ready_to_drive", "drive"), ("ready_to_charge", "charge")) if state else ():
-        assert state is not None
-        names = ", ".join(quoted(name) for name, meant in state.states.items() if meant == wanted)
-        yield f"# {ready} = {{ signal = {quoted(state.path)}, states = [{names}] }}"
+    for ready, wanted in (("ready_to_drive", "drive"), ("ready_to_charge", "charge")):
+        if state is None:
+            yield f'# {ready} = {{ signal = "MESSAGE.SIGNAL", states = ["NAME"] }}'
+            continue
+        names = ", ".join(quoted(name) for name in _neighbours(plan, state, wanted))
+        yield f"{ready} = {{ signal = {quoted(state.path)}, states = [{names}] }}"
+
+
+def _neighbours(plan: Plan, state: Guess, wanted: str) -> list[str]:
+    """Names of states that mean the same and stand side by side in the value table, not only number 0."""
+    place = plan.database.find(state.path)
+    assert place is not None
+    raws = sorted((raw_mode(place[1], name), name) for name, meant in state.states.items() if meant == wanted)
+    raws = [item for item in raws if item[0]] or raws
+    return [name for step, (raw, name) in enumerate(raws) if raw == raws[0][0] + step]
 
 
 # ---- messages.h --------------------------------------------------------------------------------------------
@@ -188,7 +199,6 @@ def messages_text(plan: Plan, dbc: str, full_v: float) -> str:
         f"/* The messages of node {plan.node.replace('*/', '')}, from {dbc}. Yours to change. */",
         '#ifndef MESSAGES_H\n#define MESSAGES_H\n\n#include "fil.h"\n',
         f"enum {{ N_MESSAGES = {len(plan.sent)}, N_PAGES = {len(pages)}, PAYLOAD = {payload} }};",
-        f"enum {{ N_NUMBERS = {len(filled)} }};",
         f"#define CELL_FULL_V {full_v!r}",
         f"enum {{ HAS_STATE = {int(plan.state is not None)}, HAS_REQUEST = {int(plan.asked is not None)} }};\n",
         "/* A signal in the numbering of DBC files; message is its place in the table below. */",
@@ -196,7 +206,7 @@ def messages_text(plan: Plan, dbc: str, full_v: float) -> str:
         "/* A message: id, FIL_FRAME_*, bytes, period, and its payloads below, one for each value of a multiplexer. */",
         "typedef struct { uint32_t id; uint8_t flags, length; uint32_t period_ms; uint16_t first_page, n_pages; }",
         "message;\n",
-        "/* A number that is filled in: raw = value * factor + shift. */",
+        "/* A number that is filled in: raw = value * factor + shift. A length of 0 ends their table. */",
         f"typedef enum {{ {', '.join(name.upper() for name in NUMBERS)} }} quantity;",
         "typedef struct { field at; quantity of; double factor, shift; uint8_t is_signed; } number;\n",
         "/* Who asks for a mode, and by which raw values. */",
@@ -252,14 +262,14 @@ def _filled(plan: Plan) -> list[tuple[Guess, Message, Signal]]:
 
 
 def _number_table(plan: Plan, filled: Sequence[tuple[Guess, Message, Signal]]) -> Iterable[str]:
-    yield f"static const number numbers[N_NUMBERS + {int(not filled)}] = {{"
+    yield "static const number numbers[] = {"
     for item, message, signal in filled:
         factor = 1.0 / (item.scale * signal.scale)
         shift = -(item.offset / item.scale + signal.offset) / signal.scale
         at = _field(plan, message, signal)
         yield f"    /* {item.path} */"
         yield f"    {{{at}, {item.quantity.upper()}, {factor!r}, {shift!r}, {int(signal.signed)}}},"
-    yield "};\n" if filled else "    {{0, 0, 0, 0}, PACK_VOLTAGE_V, 0.0, 0.0, 0},\n};\n"
+    yield "    {{0, 0, 0, 0}, PACK_VOLTAGE_V, 0.0, 0.0, 0},\n};\n"
 
 
 def _field(plan: Plan, message: Message, signal: Signal) -> str:
