@@ -248,6 +248,12 @@ def states_of(signal: Signal) -> dict[str, str]:
     return found
 
 
+def name_of_state(states: Mapping[str, str], wanted: str) -> str | None:
+    """The name that says a state best: one with its very word before the others, None where no name means it."""
+    names = [name for name, meant in states.items() if meant == wanted]
+    return next((name for name in names if wanted in name.lower()), names[0] if names else None)
+
+
 # ---- arrays ------------------------------------------------------------------------------------------------
 
 

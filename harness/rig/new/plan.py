@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.canbus.database import Database, load_database
-from harness.canbus.guess import LIKELY, Guess, Guesses, guess, states_of
+from harness.canbus.guess import LIKELY, Guess, Guesses, guess, name_of_state, states_of
 from harness.canbus.model import Message, Signal
 from harness.canbus.words import meanings
 from harness.errors import RigError, UsageError
@@ -214,7 +214,8 @@ def _asked(messages: Sequence[Message]) -> Asked | None:
             usable = signal.multiplexer is None and not signal.is_float and signal.fits(message.length)
             if not usable or not signal.states or message.length > _CLASSIC:
                 continue
-            modes = {state: name for name, state in reversed(states_of(signal).items())}
+            states = states_of(signal)
+            modes = {mode: name for mode in _MODES if (name := name_of_state(states, mode)) is not None}
             if set(_MODES) <= set(modes):
                 words = set(meanings(signal.name)) | set(meanings(message.name))
                 found.append((len(words & {"request", "state", "bms"}), Asked(message, signal, modes)))

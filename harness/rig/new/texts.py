@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 
-from harness.canbus.guess import LEAST, LIKELY, SURE, ArrayGuess, Guess
+from harness.canbus.guess import LEAST, LIKELY, SURE, ArrayGuess, Guess, name_of_state
 from harness.canbus.model import Message, Signal
 from harness.canbus.product import Value
 from harness.rig.new.plan import Plan, Sent
@@ -187,6 +187,42 @@ def _neighbours(plan: Plan, state: Guess, wanted: str) -> list[str]:
 
 # ---- messages.h --------------------------------------------------------------------------------------------
 
+_TYPES = """\
+/* A signal in the numbering of DBC files; message is its place in the table below. */
+typedef struct {
+    uint16_t message, start_bit;
+    uint8_t length, big_endian;
+} field;
+
+/* A message, flags FIL_FRAME_*, and where its payloads are: one, or one for each value of a multiplexer. */
+typedef struct {
+    uint32_t id;
+    uint8_t flags, length;
+    uint32_t period_ms;
+    uint16_t first_page, n_pages;
+} message;
+
+typedef enum {
+    QUANTITIES
+} quantity;
+
+/* A number that is filled in: raw = value * factor + shift. A length of 0 ends their table. */
+typedef struct {
+    field at;
+    quantity of;
+    double factor, shift;
+    uint8_t is_signed;
+} number;
+
+/* Who asks for a mode, and by which raw values. */
+typedef struct {
+    uint32_t id;
+    uint8_t extended, length;
+    field at;
+    uint64_t drive, charge;
+} asking;
+"""
+
 
 def messages_text(plan: Plan, dbc: str, full_v: float) -> str:
     """The tables of the port: what the controller sends, which numbers are filled in, who asks it. `full_v` is the
@@ -198,19 +234,10 @@ def messages_text(plan: Plan, dbc: str, full_v: float) -> str:
     parts = [
         f"/* The messages of node {plan.node.replace('*/', '')}, from {dbc}. Yours to change. */",
         '#ifndef MESSAGES_H\n#define MESSAGES_H\n\n#include "fil.h"\n',
-        f"enum {{ N_MESSAGES = {len(plan.sent)}, N_PAGES = {len(pages)}, PAYLOAD = {payload} }};",
         f"#define CELL_FULL_V {full_v!r}",
+        f"enum {{ N_MESSAGES = {len(plan.sent)}, N_PAGES = {len(pages)}, PAYLOAD = {payload} }};",
         f"enum {{ HAS_STATE = {int(plan.state is not None)}, HAS_REQUEST = {int(plan.asked is not None)} }};\n",
-        "/* A signal in the numbering of DBC files; message is its place in the table below. */",
-        "typedef struct { uint16_t message, start_bit; uint8_t length, big_endian; } field;\n",
-        "/* A message: id, FIL_FRAME_*, bytes, period, and its payloads below, one for each value of a multiplexer. */",
-        "typedef struct { uint32_t id; uint8_t flags, length; uint32_t period_ms; uint16_t first_page, n_pages; }",
-        "message;\n",
-        "/* A number that is filled in: raw = value * factor + shift. A length of 0 ends their table. */",
-        f"typedef enum {{ {', '.join(name.upper() for name in NUMBERS)} }} quantity;",
-        "typedef struct { field at; quantity of; double factor, shift; uint8_t is_signed; } number;\n",
-        "/* Who asks for a mode, and by which raw values. */",
-        "typedef struct { uint32_t id; uint8_t extended, length; field at; uint64_t drive, charge; } asking;\n",
+        _TYPES.replace("QUANTITIES", ",\n    ".join(name.upper() for name in NUMBERS)),
         *_message_table(plan.sent),
         *_page_table(pages),
         *_number_table(plan, filled),
@@ -265,7 +292,7 @@ def _number_table(plan: Plan, filled: Sequence[tuple[Guess, Message, Signal]]) -
     yield "static const number numbers[] = {"
     for item, message, signal in filled:
         factor = 1.0 / (item.scale * signal.scale)
-        shift = -(item.offset / item.scale + signal.offset) / signal.scale
+        shift = -(item.offset / item.scale + signal.offset) / signal.scale + 0.0
         at = _field(plan, message, signal)
         yield f"    /* {item.path} */"
         yield f"    {{{at}, {item.quantity.upper()}, {factor!r}, {shift!r}, {int(signal.signed)}}},"
@@ -293,8 +320,9 @@ def _state_table(plan: Plan) -> Iterable[str]:
 
 def _raw_of(signal: Signal, state: Guess, mode: str) -> int:
     """The raw value the skeleton sends in a mode; standby where the table has no such state."""
-    named = {meant: name for name, meant in reversed(list(state.states.items()))}
-    return raw_mode(signal, named.get(mode, named["standby"]))
+    name = name_of_state(state.states, mode) or name_of_state(state.states, "standby")
+    assert name is not None
+    return raw_mode(signal, name)
 
 
 def _request_table(plan: Plan) -> Iterable[str]:
