@@ -186,7 +186,20 @@ def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None
 @click.argument(
     "kind",
     type=click.Choice(
-        ["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty", "faults", "defects", "mutants", "bench"]
+        [
+            "rig",
+            "requirements",
+            "pack",
+            "scenario",
+            "profile",
+            "cell",
+            "cycle",
+            "duty",
+            "faults",
+            "defects",
+            "mutants",
+            "bench",
+        ]
     ),
 )
 def schema(kind: str) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 from click.core import ParameterSource
@@ -104,7 +104,7 @@ def _prove(rig: Rig, budget: Budget, *, jobs: int | None, sanitize: bool, out: P
     if as_json:
         emit(record)
     else:
-        show(campaign, directory.path, make_console())
+        show(campaign, record, directory.path, make_console())
     if campaign.interrupted:
         finished = f"{count_text(campaign.cases, 'finished scenario')} of this run, and the report, are in"
         click.echo(f"interrupted: {finished} {directory.path}", err=True)
@@ -137,8 +137,8 @@ def as_repeated(campaign: Campaign, *, sanitize: bool) -> Campaign:
     return replace(campaign, findings=findings, verdicts=verdicts)
 
 
-def show(campaign: Campaign, folder: Path, console: Console) -> None:
-    """The table, what failed and how to repeat it, and where the evidence is."""
+def show(campaign: Campaign, record: Mapping[str, Any], folder: Path, console: Console) -> None:
+    """The table, what failed and how to repeat it, clauses in short, and where the evidence is."""
     from harness.report import terminal  # noqa: PLC0415 - not needed for --json
     from harness.report.searched import coverage_text  # noqa: PLC0415 - see above
     from harness.report.text import count_text  # noqa: PLC0415 - see above
@@ -168,6 +168,7 @@ def show(campaign: Campaign, folder: Path, console: Console) -> None:
     if campaign.rate is not None and campaign.coverage is not None:
         told = f"{campaign.rate.sentence()}; played: {coverage_text(campaign.coverage)}"
         console.print(told, highlight=False, soft_wrap=True)
+    terminal.print_packs(console, record["packs"])
     console.print(f"evidence: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -19,6 +19,7 @@ from harness.report.searched import searched_of
 from harness.requirements.model import Requirement
 from harness.rig import find_rig, load_rig
 from harness.rig.campaign import Campaign, replay_command
+from harness.rig.clauses import clauses_record
 from harness.rig.file import Rig
 from harness.rig.killrecord import load_matrix
 from harness.rig.records import frames_note, frames_record, junit_xml, run_record, verdict_from_record, verdict_record
@@ -76,6 +77,7 @@ def _more(campaign: Campaign, folder: Path) -> dict[str, Any]:
         "coverage": campaign.coverage,
         "statistics": campaign.rate.record() if campaign.rate is not None else None,
         "kill_matrix": _kill_matrix(campaign.rig, folder),
+        **clauses_record(campaign.rig, campaign.verdicts),
     }
 
 
@@ -143,6 +145,7 @@ def write_report(folder: Path, record: Mapping[str, Any], rig: Rig) -> Path:
         cases=[_load_case(folder / name) for name in record.get("cases", ()) if (folder / name).is_file()],
         notes=notes,
         searched=searched_of(record, verdicts),
+        packs=record.get("packs", ()),
     )
     path = folder / "report.html"
     write(data, path)
