@@ -83,6 +83,11 @@ def result_of(clause: Mapping[str, Any]) -> str:
     return f"{clause['outcome']}{part}"
 
 
+def reason_text(verdict: Mapping[str, Any]) -> str:
+    """Why a verdict is not a PASS; of a PASS it is only how one scenario of many went, so nothing."""
+    return "" if verdict.get("outcome", "PASS") == "PASS" else str(verdict["reason"])
+
+
 def pack_line(pack: Mapping[str, Any]) -> str:
     """A pack in one sentence: "UN R100.03: 9 of 11 clauses PASS, 1 partly covered, 1 gap, 5 out of reach"."""
     clauses = pack["clauses"]
