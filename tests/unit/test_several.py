@@ -15,10 +15,12 @@ from xml.etree import ElementTree as ET
 
 import pytest
 from click.testing import CliRunner, Result
+from rich.console import Console
 
 from harness.cli import cli
 from harness.cli.several import rig_names, show
 from harness.errors import UsageError
+from harness.report.killmatrix import rigs_table
 from harness.report.summary import Summary, cells
 from harness.rig import find_rig, load_rig, shipped_rigs
 from harness.rig.campaign import Campaign
@@ -183,3 +185,29 @@ def test_the_tightest_trip_is_the_protection_with_the_smallest_time_margin() -> 
     )
     summary.add("a", campaign(*verdicts), "runs/a-1", ())
     assert "12 ms PRT-UV-3" == cells(summary.entries["a"])[5]
+
+
+# ------------------------------------------------------------------------------------------ the kill matrix of several
+
+
+def test_defects_of_rigs_that_cannot_be_played_are_errors_one_by_one(tmp_path: Path) -> None:
+    broken = copy(tmp_path, "broken", "series = 192", "serie = 192")
+    result = call("defects", broken, "nowhere", "--out", tmp_path / "runs")
+    assert EXIT_CODES[Outcome.ERROR] == result.exit_code
+    assert "cells.serie: found an unknown key" in result.stdout
+    assert "ERROR nowhere: rig 'nowhere' is neither" in result.stdout
+
+
+def test_the_matrices_of_several_rigs_need_a_page_each() -> None:
+    result = call("defects", "ebus-lfp", "nowhere", "--markdown", "kill-matrix.md")
+    assert UsageError.exit_code == result.exit_code
+    assert "kill-matrix-{rig}.md" in result.stderr
+
+
+def test_the_table_of_matrices_counts_what_each_rig_caught(capsys: pytest.CaptureFixture[str]) -> None:
+    counts = {"defects": 9, "caught": 7, "caught_by_other": 1, "missed": 1, "error": 0}
+    played = {"rig": "tram", "outcome": "FAIL", "interrupted": False, "duration_s": 12.0, "summary": counts}
+    Console(width=120).print(rigs_table([played, {"rig": "bus", "outcome": "ERROR", "interrupted": False}]))
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["tram", "FAIL", "9", "7", "1", "1", "0", "12"] == lines[1]
+    assert ["bus", "ERROR"] == lines[2][:2]
