@@ -106,7 +106,7 @@ class RestbusMessage:
 class Profile:
     """One product. `bindings` by quantity, array elements as "cell_voltage_v[17]"; `decoder` is the decode plan of its
     database; `commands[name][message]` are the signal values a command sets; `environment` by received value.
-    `unsent` are the messages of other nodes that the rest bus of this rig does not have (`sent_with`); `notes` are what a
+    `unsent` are the messages of other nodes that the rest bus of this rig lacks (`sent_with`); `notes` are what a
     person should know of it.
     """
 
