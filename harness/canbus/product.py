@@ -114,8 +114,8 @@ class RestbusMessage:
 class Profile:
     """One product. `bindings` by quantity, array elements as "cell_voltage_v[17]"; `decoder` is the decode plan of its
     database; `commands[name][message]` are the signal values a command sets; `environment` by received value.
-    `unsent` are the messages of other nodes that the rest bus of this rig does not have (`sent_with`). `notes` are what
-    a person should know of it.
+    `unsent` are the messages of other nodes that the rest bus of this rig lacks (`sent_with`); `notes` are what a
+    person should know of it.
     """
 
     path: Path
@@ -129,8 +129,8 @@ class Profile:
     environment: Mapping[str, Location]
     diagnostics: Diagnostics | None = None
     j1939: J1939 | None = None
-    notes: tuple[str, ...] = ()
     unsent: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def needs(self) -> frozenset[str]:
