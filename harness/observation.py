@@ -377,8 +377,8 @@ class Observation:
     def troubles(self) -> Troubles | None:
         """What was told by J1939 trouble codes; None for a product that does not know any."""
         if self._troubles is None and self._profile.j1939 is not None:
-            cleared_s = self._reception().heard("clear-dtcs")
-            self._troubles = Troubles(self._profile, self._trace, self.decoded, cleared_s, forgotten(self._trace))
+            times = (self._reception().heard("clear-dtcs"), forgotten(self._trace), self.power_ons())
+            self._troubles = Troubles(self._profile, self._trace, self.decoded, *times)
         return self._troubles
 
     def _report_state(self, path: str, states: States) -> Series:

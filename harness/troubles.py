@@ -22,7 +22,9 @@ from harness.requirements.evidence import Series
 from harness.trace import Trace
 from harness.units import DTC, DTC_PREVIOUS
 
-SILENT_S = 1.0  # without any flags: what was told before is no longer held against what is told now
+SILENT_S = (
+    1.0  # without any flags, or after a power-on: what was told before is no longer held against what is told now
+)
 RACE_S = 0.3  # a code may come or go while it is being told
 Bits = NDArray[np.bool_]
 _NONE: Times = np.empty(0)
@@ -30,10 +32,12 @@ _NONE: Times = np.empty(0)
 
 class Troubles:
     """The trouble codes of one recording. `cleared_s`: when the controller must have heard a request to clear them;
-    `lost_s`: when its memory was lost.
+    `lost_s`: when its memory was lost; `power_ons_s`: when it began anew.
     """
 
-    def __init__(self, profile: Profile, trace: Trace, decoded: Decoded, cleared_s: Times, lost_s: Times) -> None:
+    def __init__(
+        self, profile: Profile, trace: Trace, decoded: Decoded, cleared_s: Times, lost_s: Times, power_ons_s: Times
+    ) -> None:
         assert profile.j1939 is not None
         self._node = profile.j1939
         self._names = [name for name in self._node.faults.values() if name in profile.bindings]
@@ -45,7 +49,9 @@ class Troubles:
         asked = [m.end_s for m in found if m.pgn == j1939.REQUEST and j1939.asked_for(m) in (j1939.DM3, j1939.DM11)]
         self._asked_s = np.array(sorted([*asked, *lost_s.tolist()]))
         self._flag_s, self._flags = self._all_flags(profile, decoded)
-        self._silences = np.flatnonzero(np.diff(self._flag_s, prepend=-np.inf) > SILENT_S)
+        silences = np.flatnonzero(np.diff(self._flag_s, prepend=-np.inf) > SILENT_S)
+        boots = np.searchsorted(self._flag_s, power_ons_s)
+        self._begins = np.union1d(silences, boots[boots < len(self._flag_s)])
 
     def series(self, quantity: str) -> Series | None:
         """One of the quantities by name; None for one that is not about trouble codes."""
@@ -108,7 +114,7 @@ class Troubles:
             return _NONE
         told = _at(self._flag_s, _ends(self._active), self._listed(self._active))
         agree = told == self._flags
-        agree[self._silences] = True
+        agree[self._begins] = True
         since = np.where(agree, self._flag_s[:, np.newaxis], -np.inf)
         late: Times = self._flag_s - np.maximum.accumulate(since, axis=0).min(axis=1, initial=np.inf)
         return np.where(np.isfinite(late), late, 0.0)
@@ -116,7 +122,7 @@ class Troubles:
     def _age(self, told: Sequence[Message]) -> Times:
         """Time since a message ended, or since the controller is heard."""
         begins = np.full(len(self._flag_s), -np.inf)
-        begins[self._silences] = self._flag_s[self._silences]
+        begins[self._begins] = self._flag_s[self._begins]
         begins = np.maximum.accumulate(begins)
         ends = np.concatenate(([-np.inf], _ends(told)))
         last = ends[np.searchsorted(ends, self._flag_s, side="right") - 1]

@@ -181,3 +181,15 @@ def test_a_monitor_shows_the_last_codes_even_when_their_packets_come_in_pieces(p
         "fault.supply (SPN 520211, FMI 2 erratic, 1 x)",
     )
     assert ("DM2", ()) == (previous.message, previous.codes)
+
+
+def test_a_power_on_begins_anew(profile: Profile) -> None:
+    sent = [*told(0.05, DM1), *cycle(2.0, HVIL), *cycle(4.0, HVIL, since_s=2.0), *told(3.5, DM1, HVIL)]
+    t_s = np.arange(0.0, 4.0, 0.1)
+    powered = np.where((t_s > 1.79) & (t_s < 1.95), 0.0, 1.0)
+    plain = observed(profile, sent)
+    trace = Trace(t_s, {"output": {"powered": powered}}, plain._trace.frames)
+    seen = Observation(trace, profile, timing_s=0.01, boot_s=0.0)
+    assert greatest(plain, "dtc_late_s") == pytest.approx(3.4, abs=0.11)
+    assert greatest(seen, "dtc_late_s") == pytest.approx(1.9, abs=0.11)
+    assert value_at(seen, "dm1_age_s", 3.4) == pytest.approx(1.4, abs=0.11)
