@@ -70,8 +70,10 @@ class Troubles:
                 return Series(self._flag_s, self._age(self._previous))
             case "dtc_forgotten":
                 return Series(_ends(self._previous), self._count(self._forgotten()))
+            case "dtcs_cleared":
+                return Series(_ends(self._previous), np.array([float(self._cleared(m)) for m in self._previous]))
             case "dtc_unfounded":
-                return self._unfounded()
+                return Series(_ends(self._previous), self._count(self._unfounded()))
         return None
 
     def told(self) -> tuple[str, ...]:
@@ -139,14 +141,16 @@ class Troubles:
             for row, message in enumerate(self._previous)
         ]
 
-    def _unfounded(self) -> Series:
-        """At each DM2 after a clearing: codes that have not come since then."""
-        after = [message for message in self._previous if (self._cleared_s < message.begin_s).any()]
-        listed = self._listed(after)
-        wrong = [
-            listed[row] & ~self._seen(self._cleared_s - RACE_S, message.end_s) for row, message in enumerate(after)
+    def _cleared(self, message: Message) -> bool:
+        return bool((self._cleared_s < message.begin_s).any())
+
+    def _unfounded(self) -> list[Bits]:
+        """At each DM2: codes that it lists although they were cleared, and whose fault has not come since then."""
+        listed = self._listed(self._previous)
+        return [
+            listed[row] & ~self._seen(self._cleared_s - RACE_S, message.end_s) & self._cleared(message)
+            for row, message in enumerate(self._previous)
         ]
-        return Series(_ends(after), self._count(wrong))
 
     def _seen(self, starts_s: Times, until_s: float) -> Bits:
         """Faults whose flag was up at any time since the last of these starts."""
