@@ -283,6 +283,8 @@ class Resolver:
             crc_byte=position_of(checksum),
             checksum=checksum,
             dynamic=dynamic,
+            needs=entry.needs,
+            age=entry.age,
         )
 
     def _counter_place(self, key: KeyPath, message: Message, counter: CounterModel | None) -> tuple[int, int]:

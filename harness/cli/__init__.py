@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("harness.cli.serve", "Be the controller of a rig in real time, on any CAN adapter."),
     "build": ("harness.cli.build", "Compile kernel and firmware of a rig."),
     "report": ("harness.cli.report", "Write the HTML report of a run directory again."),
+    "export": ("harness.cli.export", "Export clauses, requirements and verdicts of a run: CSV, ReqIF, needs.json."),
     "schema": ("harness.cli.listing", "Print the JSON Schema of a file kind, for editors."),
 }
 

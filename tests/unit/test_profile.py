@@ -283,6 +283,23 @@ def test_any_damage_to_a_profile_is_a_rig_error(tmp_path_factory: pytest.TempPat
     assert refused
 
 
+NEEDY = (
+    PROFILE.replace("reset-faults =", 'standby = { "Command.Request" = "Standby", "Cells.Cell02" = 1 }\nreset-faults =')
+    + '[restbus.Cells]\nnode = "vehicle"\nperiod_ms = 100\nneeds = "line"\n'
+)
+
+
+def test_a_rig_sends_only_what_it_has_what_is_needed_for(tmp_path: Path) -> None:
+    profile = load(tmp_path, NEEDY)
+    assert profile.needs == {"line"}
+    assert {"Command", "Cells"} == {message.name for message in profile.sent_with({"line"}).restbus}
+    without = profile.sent_with({"other"})
+    assert ["Command"] == [message.name for message in without.restbus]
+    assert {"Command", "Cells"} == without.of_others == profile.of_others
+    assert {"Command": {"Request": "Standby"}} == without.commands["standby"]
+    assert {"Command", "Cells"} == profile.commands["standby"].keys()
+
+
 def test_the_shipped_profile_and_database_load_without_a_warning() -> None:
     profile = load_profile(SHIPPED)
     assert profile.database.warnings == ()
