@@ -47,19 +47,8 @@ def bounds_of(rig: Rig) -> Bounds:
         dut_messages=dut_messages(rig.profile),
         module_cells=file.cells.module,
         scale=scale_of(rig),
-        features=features_of(rig),
-    )
-
-
-def features_of(rig: Rig) -> frozenset[str]:
-    """What not every rig has: see Bounds."""
-    return frozenset(
-        name
-        for name, there in (
-            ("line", rig.load_profile.line_v is not None),
-            (DIAGNOSTICS, rig.profile.diagnostics is not None),
-        )
-        if there
+        features=rig.features | ({DIAGNOSTICS} if rig.profile.diagnostics is not None else frozenset()),
+        ages={message.age: message.name for message in rig.profile.restbus if message.age},
     )
 
 
