@@ -152,7 +152,8 @@ bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *bent
     demand.discharge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->discharge_limit_a;
     demand.charge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->charge_limit_a;
     if (vehicle_runs(plant, bent)) {
-        demand.traction_w = BH_PICK(bent->load_w, environment->profile_w) - line_power(plant, bent);
+        demand.line_w = line_power(plant, bent);
+        demand.traction_w = BH_PICK(bent->load_w, environment->profile_w) - demand.line_w;
     }
     demand.charger_v = charger_voltage(plant, bent);
     if (charger_runs(plant, bent) && demand.charger_v > 0.0) {

@@ -81,6 +81,7 @@ typedef struct bh_environment_config {
     const double *line_w;    /* [n_load] power taken from the line while its voltage is in the window */
     double line_min_v;       /* the window; outside it nothing is taken from the line */
     double line_max_v;
+    double float_v;          /* the feed holds the link at this voltage, with less power; 0 = it gives line_w always */
     double load_min_link_v;  /* the inverter stops below this */
     double auxiliary_w;      /* drawn whenever the main contactors are closed */
     double limit_lag_s;      /* time constant with which vehicle and charger follow the BMS limits */

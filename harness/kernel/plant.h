@@ -148,7 +148,8 @@ typedef struct bh_source {
 
 /* What vehicle and charger ask for in one step. */
 typedef struct bh_demand {
-    double traction_w;
+    double traction_w; /* what the load asks for less what the line gives */
+    double line_w;     /* what the line gives, or could give while it holds float_v */
     double auxiliary_w;
     double discharge_limit_a;
     double charge_limit_a;

@@ -46,8 +46,16 @@ def bounds_of(rig: Rig) -> Bounds:
         dut_messages=dut_messages(rig.profile),
         module_cells=file.cells.module,
         scale=scale_of(rig),
-        features=frozenset({"line"} if rig.load_profile.line_v is not None else ()),
+        features=_features(rig),
     )
+
+
+def _features(rig: Rig) -> frozenset[str]:
+    """What feeds the link besides the pack: an overhead line, or a rectifier that floats the pack."""
+    if rig.load_profile.line_v is None:
+        return frozenset()
+    assert rig.file.load is not None  # only a duty has a line
+    return frozenset({"rectifier" if rig.file.load.float_v else "line"})
 
 
 def scale_of(rig: Rig) -> Scale:
@@ -146,6 +154,7 @@ def _environment(rig: Rig) -> EnvironmentConfig:
         line_w=profile.line_w,
         line_min_v=0.0 if rig.file.load is None else rig.file.load.line_min_v,
         line_max_v=0.0 if rig.file.load is None else rig.file.load.line_max_v,
+        float_v=0.0 if rig.file.load is None else rig.file.load.float_v,
         load_min_link_v=link.min_link_v,
         auxiliary_w=link.auxiliary_w,
         limit_lag_s=link.limit_lag_s,
