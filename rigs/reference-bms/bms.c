@@ -18,6 +18,7 @@
 #include "overcurrent.h"
 #include "params.h"
 #include "protect.h"
+#include "seeded_step.h"
 #include "soc.h"
 #include "state.h"
 #include "thermal.h"
@@ -43,6 +44,7 @@ uint32_t bms_init(const bms_start *start) {
     thermal_init();
     soc_init(nvm_charge_uah(), nvm_throughput_mah());
     overcurrent_init(latched);
+    seeded_step_init();
     contactor_init();
     state_init(task.now_ms);
     limits_init();
@@ -70,6 +72,7 @@ void bms_task(const bms_inputs *inputs) {
     const bool slow = (task.slot % BMS_FAST_PER_SLOW) == 0U;
     can_rx_step(task.now_ms);
     measure_step(inputs);
+    seeded_step();
     frozen_step(inputs);
     soc_count();
     if (slow) {

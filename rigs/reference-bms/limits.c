@@ -11,6 +11,7 @@
 #include "measure.h"
 #include "params.h"
 #include "protect.h"
+#include "seeded_step.h"
 #include "state.h"
 
 #include <string.h>
@@ -114,10 +115,10 @@ void limits_apply(void) {
 
 void limits_derate(void) {
     if (may_charge()) {
-        limits.charge_ma = approach(limits.charge_ma, share_of(params->charge_max_ma, charge_permille()));
+        limits.charge_ma = approach(limits.charge_ma, share_of(params->charge_max_ma, seeded_step_charge_permille(charge_permille())));
     }
     if (may_discharge()) {
-        limits.discharge_ma = approach(limits.discharge_ma, share_of(params->discharge_max_ma, discharge_permille()));
+        limits.discharge_ma = approach(limits.discharge_ma, share_of(params->discharge_max_ma, seeded_step_discharge_permille(discharge_permille())));
     }
 }
 

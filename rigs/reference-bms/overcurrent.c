@@ -12,6 +12,7 @@
 #include "measure.h"
 #include "nvm.h"
 #include "params.h"
+#include "seeded_step.h"
 
 #include <string.h>
 
@@ -89,7 +90,7 @@ void overcurrent_step(void) {
         if (DEFECT(78) && (i == 4U)) {
             continue;
         }
-        if (overcurrent.pending_ms[i] >= overcurrent.limit_ms[i]) {
+        if (overcurrent.pending_ms[i] >= seeded_step_confirm_ms(overcurrent.limit_ms[i])) {
             overcurrent.causes |= FAULT_BIT(stages[i].fault);
         }
     }
