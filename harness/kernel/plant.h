@@ -219,6 +219,7 @@ void bh_cells_create(bh_plant *plant, bh_arena *arena, const bh_config *config);
 /* cells.c */
 void bh_cells_use_dt(bh_plant *plant, double dt_s);
 void bh_cells_refresh(bh_plant *plant, const uint8_t *balancing, double dt_s);
+void bh_cells_refresh_every(bh_plant *plant, const uint8_t *balancing);
 void bh_cells_refresh_all(bh_plant *plant);
 void bh_cells_at_rest(bh_plant *plant);
 bh_source bh_cells_source(const bh_cells *cells, const bh_plant *plant);
@@ -244,6 +245,7 @@ void bh_environment_listen(bh_plant *plant, const bh_controls *controls, const b
                            double dt_s);
 bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *distortion);
 void bh_environment_commit(bh_plant *plant);
+int bh_environment_settled(const bh_plant *plant, const bh_heard *heard);
 double bh_environment_line_v(const bh_plant *plant, const bh_distortion *distortion);
 
 #endif

@@ -66,6 +66,7 @@ def rectifier_tours() -> Iterator[_Tour]:
     yield "mains that comes and goes", "drive", 12.0, (dips,)
     yield "mains failure during boost charge", "charge", 10.0, (_failure(_AT_S, 4.0),)
     yield "overload that lasts", "drive", 6.0, (_failure(_AT_S, 4.0), _inrush(_AT_S, 3.0, _LASTING_W))
+    yield "one cold sensor on float", "drive", 4.0, (begin(0.5, "temp-sensor-set", sensor=1, temp_degc=-3.0),)
     yield "connected again after the charge is counted until empty", "drive", _EMPTY_S + 40.0, _counted_empty()
     fault = begin(_AT_S + 1.0, "hvil-open")
     yield "a trip while the pack carries the load", "drive", 6.0, (_failure(_AT_S, 4.0), fault)

@@ -13,6 +13,7 @@
 #include "faults.h"
 #include "frozen.h"
 #include "limits.h"
+#include "longrun.h"
 #include "measure.h"
 #include "nvm.h"
 #include "overcurrent.h"
@@ -98,4 +99,13 @@ void bms_task(const bms_inputs *inputs) {
     nvm_flush();
     task.slot = (task.slot + 1U) % BMS_FAST_PER_SECOND;
     task.now_ms += BMS_FAST_MS;
+}
+
+uint32_t bms_idle_ms(void) {
+    return longrun_idle_ms(task.now_ms);
+}
+
+void bms_pass(uint32_t ms) {
+    longrun_pass(ms);
+    task.now_ms += ms;
 }

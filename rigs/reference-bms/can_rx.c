@@ -204,3 +204,8 @@ void can_rx_put_ages(uint32_t now_ms) {
     measure_put(Q_VEHICLE_AGE_MS, age_ms(&rx.vehicle, now_ms));
     measure_put(Q_CHARGER_AGE_MS, charger_age_ms(now_ms));
 }
+
+void can_rx_pass(uint32_t ms) {
+    rx.vehicle.good_ms += ms;
+    rx.charger.good_ms += ms;
+}

@@ -122,6 +122,13 @@ void limits_derate(void) {
     }
 }
 
+bool limits_settled(void) {
+    const int32_t charge_ma = share_of(params->charge_max_ma, charge_permille());
+    const int32_t discharge_ma = share_of(params->discharge_max_ma, discharge_permille());
+    return (!may_charge() || (limits.charge_ma == charge_ma)) &&
+           (!may_discharge() || (limits.discharge_ma == discharge_ma));
+}
+
 int32_t limits_charge_ma(void) {
     return limits.charge_ma;
 }

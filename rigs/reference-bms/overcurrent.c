@@ -104,3 +104,11 @@ void overcurrent_step(void) {
 uint32_t overcurrent_causes(void) {
     return overcurrent.causes;
 }
+
+bool overcurrent_pending(void) {
+    bool pending = overcurrent.causes != 0U;
+    for (uint32_t i = 0U; i < STAGES; i++) {
+        pending = pending || (overcurrent.pending_ms[i] > 0);
+    }
+    return pending;
+}

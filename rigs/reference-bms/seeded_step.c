@@ -9,8 +9,8 @@
 
 #include <string.h>
 
-#define STEP_MA 100000      /* more than float and recharge carry */
-#define FLOAT_MS 1000       /* as long as this without a load is float */
+#define STEP_MA 100000      /* more than floating and recharge carry */
+#define FLOAT_MS 1000       /* as long as this without a load is floating */
 #define SCAN_MS 100         /* between two sums of the cells */
 #define HELD_MS 3000
 #define SAG_UV 50000        /* a fall of a cell from one task to the next that is taken for a slope */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * seeded_step.h - seeded defects in how a step from float to load is taken (defects.toml, 220 to 224).
+ * seeded_step.h - seeded defects in how a step from floatinging to load is taken (defects.toml, 220 to 224).
  */
 #ifndef SEEDED_STEP_H
 #define SEEDED_STEP_H
