@@ -41,12 +41,24 @@ static uint64_t sooner(uint64_t one, uint64_t other) {
     return one < other ? one : other;
 }
 
-/* Time until something planned begins or ends; 0 = a fault acts that does not stand still. */
+/* In the second before now: what it does may not have reached the firmware. Now itself is the begin of the next tick. */
+static int just_been(uint64_t t_ns, uint64_t now_ns) {
+    return t_ns <= now_ns && now_ns - t_ns < NS_PER_SECOND;
+}
+
+/* Time until something planned begins or ends, next to none when it has just done so; 0 = a fault acts that does not
+ * stand still. */
 static uint64_t until_planned(const bh_sim *sim) {
     const uint64_t now_ns = sim->now_ns;
     uint64_t next_ns = sim->next_event < sim->n_events ? sim->events[sim->next_event].t_ns : NO_TIME;
+    if (sim->next_event > 0 && just_been(sim->events[sim->next_event - 1].t_ns, now_ns)) {
+        return 1;
+    }
     for (int32_t i = 0; i < sim->faults.n; i++) {
         const bh_fault *fault = &sim->faults.plan[i];
+        if (just_been(fault->from_ns, now_ns) || just_been(fault->until_ns, now_ns)) {
+            return 1;
+        }
         if (now_ns < fault->from_ns) {
             next_ns = sooner(next_ns, fault->from_ns);
         } else if (now_ns < fault->until_ns) {
@@ -81,7 +93,7 @@ static int on_the_bus(const bh_sim *sim) {
 
 /* How long a stride may be so that nothing moves further in it than allowed, going by the second before. */
 static uint64_t calm_ms(const bh_soak *soak, const bh_trace *trace) {
-    double longest_ms = soak->longest_ms;
+    double longest_ms = soak->longest_ms > 0 ? soak->longest_ms : SECOND_MS;
     for (int32_t k = 0; k < BH_SOAK_SEEN; k++) {
         const double moved = fabs((double)last_value(trace, SEEN[k]) - (double)soak->before[k]);
         const double may_ms = moved > 0.0 ? SECOND_MS * (double)MOST_CHANGE[k] / moved : longest_ms;
@@ -190,6 +202,7 @@ static int stride(bh_sim *sim, bh_soak *soak, uint64_t ms) {
     advance_plant(sim, (double)ms / SECOND_MS);
     bring_nearer(sim, ms * NS_PER_MS);
     sim->sense.passed_us += ms * SECOND_MS;
+    sim->tick += ms * NS_PER_MS / sim->tick_ns; /* noise is numbered by ticks */
     soak->passed_ns += ms * NS_PER_MS;
     soak->left_ns -= ms * NS_PER_MS;
     soak->since_ticks = 0;
@@ -209,6 +222,9 @@ static int look(bh_sim *sim, bh_soak *soak, int *result) {
     }
     if (soak->n_strides >= soak->max_strides || sim->trace->n_rows >= soak->enough_rows) {
         return 1;
+    }
+    if (soak->longest_ms == 0) { /* tick by tick all the way */
+        return 0;
     }
     *result = stride(sim, soak, ms);
     return *result != BH_OK;

@@ -37,7 +37,7 @@ typedef struct bh_stride {
 /* One call of bh_soak_run. Owned by the caller. */
 typedef struct bh_soak {
     uint64_t left_ns;     /* still to go, strides included; counted down */
-    uint32_t longest_ms;  /* of a stride */
+    uint32_t longest_ms;  /* of a stride; 0 = none */
     int32_t n_bands;
     const bh_band *bands;
     int64_t enough_rows;  /* end the call at the next quiet moment once the trace has so many rows */
