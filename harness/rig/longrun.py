@@ -185,7 +185,7 @@ class _Player:
         machine, plan, base_ns = self._session.begin(self._scenario)
         bus = self._session.rig.file.bus
         frames_per_s = bus.buses * bus.bitrate / _LEAST_FRAME_BITS
-        buffers = TraceBuffers(machine.config, ROOM_S, cells=False, frames_per_s=frames_per_s)
+        buffers = TraceBuffers(machine.config, ROOM_S, frames_per_s=frames_per_s)
         faults: tuple[FaultRecord, ...] = ()
         interrupted = False
         try:
