@@ -46,16 +46,9 @@ def bounds_of(rig: Rig) -> Bounds:
         dut_messages=dut_messages(rig.profile),
         module_cells=file.cells.module,
         scale=scale_of(rig),
-        features=_features(rig),
+        features=rig.features,
+        ages={message.age: message.name for message in rig.profile.restbus if message.age},
     )
-
-
-def _features(rig: Rig) -> frozenset[str]:
-    """What feeds the link besides the pack: an overhead line, or a rectifier that floats the pack."""
-    if rig.load_profile.line_v is None:
-        return frozenset()
-    assert rig.file.load is not None  # only a duty has a line
-    return frozenset({"rectifier" if rig.file.load.float_v else "line"})
 
 
 def scale_of(rig: Rig) -> Scale:

@@ -147,6 +147,7 @@ SAMPLES: Mapping[str, tuple[Sample, ...]] = {
     "pole-drop": ({},),
     "line-voltage": _each("voltage_v", 350.0, 450.0, 600.0, 750.0, 850.0),
     "line-gaps": _each("period_s", 0.2, 1.0, duty=0.3),
+    "poles-fed": ({},),
     "mains-failure": _each("power_w", 60e3, 150e3, 190e3),
     "mains-dips": _each("power_w", 100e3, 190e3, period_s=0.4),
     "load-inrush": _each("power_w", 150e3, 300e3),

@@ -8,6 +8,7 @@
 #include "limits.h"
 
 #include "defect.h"
+#include "line.h"
 #include "measure.h"
 #include "nvm.h"
 #include "params.h"
@@ -22,7 +23,8 @@
 
 #define CHARGE_ALARMS                                                                          \
     (TIER_BIT(TIER_CELL_OVERVOLTAGE) | TIER_BIT(TIER_CHARGE_OVERTEMPERATURE) |                 \
-     TIER_BIT(TIER_CHARGE_UNDERTEMPERATURE))
+     TIER_BIT(TIER_CHARGE_UNDERTEMPERATURE) |                                                  \
+     (DEFECT(204) ? 0U : TIER_BIT(ALARM_LINE_MESSAGE)))
 #define DISCHARGE_ALARMS                                                                       \
     (TIER_BIT(TIER_CELL_UNDERVOLTAGE) | TIER_BIT(TIER_DISCHARGE_OVERTEMPERATURE) |             \
      TIER_BIT(TIER_DISCHARGE_UNDERTEMPERATURE))
@@ -61,6 +63,7 @@ static int32_t charge_permille(void) {
                                 params->charge_hot_full_mdegc));
     share = bms_min(share, line(measured->q[DEFECT(86) ? Q_TEMP_MAX_MDEGC : Q_TEMP_MIN_MDEGC],
                                 params->charge_ut_alarm_mdegc, params->charge_cold_full_mdegc));
+    share = bms_min(share, line_charge_permille(measured->q[Q_SOC_PERMILLE]));
     return bms_min(share, line(measured->q[Q_SOC_PERMILLE] / (DEFECT(87) ? 10 : 1),
                                params->charge_soc_zero_permille, params->charge_soc_full_permille));
 }
@@ -115,20 +118,26 @@ void limits_apply(void) {
     limits.discharge_ma = may_discharge() ? limits.discharge_ma : 0;
 }
 
+static int32_t charge_goal_ma(void) {
+    return share_of(params->charge_max_ma, seeded_step_charge_permille(charge_permille()));
+}
+
+static int32_t discharge_goal_ma(void) {
+    return share_of(params->discharge_max_ma, seeded_step_discharge_permille(discharge_permille()));
+}
+
 void limits_derate(void) {
     if (may_charge()) {
-        limits.charge_ma = approach(limits.charge_ma, share_of(params->charge_max_ma, seeded_step_charge_permille(charge_permille())));
+        limits.charge_ma = approach(limits.charge_ma, charge_goal_ma());
     }
     if (may_discharge()) {
-        limits.discharge_ma = approach(limits.discharge_ma, share_of(params->discharge_max_ma, seeded_step_discharge_permille(discharge_permille())));
+        limits.discharge_ma = approach(limits.discharge_ma, discharge_goal_ma());
     }
 }
 
 bool limits_settled(void) {
-    const int32_t charge_ma = share_of(params->charge_max_ma, charge_permille());
-    const int32_t discharge_ma = share_of(params->discharge_max_ma, discharge_permille());
-    return (!may_charge() || (limits.charge_ma == charge_ma)) &&
-           (!may_discharge() || (limits.discharge_ma == discharge_ma));
+    return (!may_charge() || (limits.charge_ma == charge_goal_ma())) &&
+           (!may_discharge() || (limits.discharge_ma == discharge_goal_ma()));
 }
 
 int32_t limits_charge_ma(void) {
