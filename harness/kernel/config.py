@@ -257,6 +257,7 @@ class EnvironmentConfig:
     line_w: FloatArray | None = None
     line_min_v: float = 0.0
     line_max_v: float = 0.0
+    float_v: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,7 +175,7 @@ static int run_controller(bh_sim *sim) {
     return result != BH_OK ? result : bh_controller_send(sim);
 }
 
-static int run_tick(bh_sim *sim) {
+int bh_run_tick(bh_sim *sim) {
     start_tick(sim);
     if (sim->faults.truth.n > 0) {
         bh_faults_observe(&sim->faults, sim->plant, sim->now_ns, sim->dt_s);
@@ -204,7 +204,7 @@ static int run_ticks(void *context) {
         if (trace->n_rows >= trace->max_rows || trace->n_frames + sim->frame_room > trace->max_frames) {
             return BH_FULL;
         }
-        const int result = run_tick(sim);
+        const int result = bh_run_tick(sim);
         if (result != BH_OK) {
             return result;
         }
@@ -236,6 +236,11 @@ static const char *problem_of_trace(const bh_trace *trace) {
         return "record_every must be >= 1 and frame_width 8 or 64";
     }
     return NULL;
+}
+
+int bh_refuse_run(bh_sim *sim, const char *why) {
+    snprintf(sim->error, sizeof sim->error, "%s", why);
+    return BH_BAD_CONFIG;
 }
 
 int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace) {

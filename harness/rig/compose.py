@@ -149,6 +149,7 @@ def _environment(rig: Rig) -> EnvironmentConfig:
         line_w=profile.line_w,
         line_min_v=0.0 if rig.file.load is None else rig.file.load.line_min_v,
         line_max_v=0.0 if rig.file.load is None else rig.file.load.line_max_v,
+        float_v=0.0 if rig.file.load is None else rig.file.load.float_v,
         load_min_link_v=link.min_link_v,
         auxiliary_w=link.auxiliary_w,
         limit_lag_s=link.limit_lag_s,

@@ -15,11 +15,13 @@
 #include "frozen.h"
 #include "limits.h"
 #include "line.h"
+#include "longrun.h"
 #include "measure.h"
 #include "nvm.h"
 #include "overcurrent.h"
 #include "params.h"
 #include "protect.h"
+#include "seeded_step.h"
 #include "soc.h"
 #include "state.h"
 #include "thermal.h"
@@ -49,6 +51,7 @@ uint32_t bms_init(const bms_start *start) {
     thermal_init();
     soc_init(nvm_charge_uah(), nvm_throughput_mah());
     overcurrent_init(latched);
+    seeded_step_init();
     contactor_init();
     state_init(task.now_ms);
     limits_init();
@@ -93,6 +96,7 @@ void bms_task(const bms_inputs *inputs) {
     const bool slow = (task.slot % BMS_FAST_PER_SLOW) == 0U;
     can_rx_step(task.now_ms);
     measure_step(inputs);
+    seeded_step();
     frozen_step(inputs);
     soc_count();
     if (slow) {
@@ -120,4 +124,13 @@ void bms_task(const bms_inputs *inputs) {
     nvm_flush();
     task.slot = (task.slot + 1U) % BMS_FAST_PER_SECOND;
     task.now_ms += BMS_FAST_MS;
+}
+
+uint32_t bms_idle_ms(void) {
+    return longrun_idle_ms(task.now_ms);
+}
+
+void bms_pass(uint32_t ms) {
+    longrun_pass(ms);
+    task.now_ms += ms;
 }
