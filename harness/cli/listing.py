@@ -81,10 +81,18 @@ def _print_kind(entry: FaultKind) -> None:
     ]
     _print_table(("parameter", "unit", "allowed", "default", "meaning"), rows)
     words = " ".join(f"{p.name}={_example(p)}" for p in entry.parameters if p.default is None)
+    shipped = _rigs_with(entry.needs) if entry.needs else ["ebus-lfp"]
     if entry.needs:
-        click.echo(f"\nonly on rigs with {NEEDS[entry.needs]}; no shipped rig has one")
-    rig = "RIG" if entry.needs else "ebus-lfp"
+        click.echo(f"\nonly on rigs with {NEEDS[entry.needs]}: {', '.join(shipped) or 'no shipped rig'}")
+    rig = shipped[0] if shipped else "RIG"
     click.echo(f"\nexample: {f'bms-harness inject {rig} {entry.kind} {words}'.strip()}")
+
+
+def _rigs_with(feature: str) -> list[str]:
+    """The shipped rigs that have something not every rig has."""
+    from harness.rig import load_rig, shipped_rigs  # noqa: PLC0415 - not needed for --help
+
+    return [rig.name for rig in map(load_rig, shipped_rigs()) if feature in rig.features]
 
 
 def _example(parameter: Parameter) -> str:
