@@ -164,13 +164,19 @@ def _vehicle(bounds: Bounds) -> Iterator[_Tour]:
         counts_s = round(for_s * _longer_count(bounds, current_a), 1)
         counted = begin(0.5, "current-sensor-set", current_a=current_a, for_s=counts_s)
         back_s = counts_s + _OVERCURRENT_RELEASE_S
-        again = (_do(back_s, "reset-faults"), _do(back_s + 1.0, "standby"), _do(back_s + 1.5, "drive"))
+        off = tuple(begin(back_s, action.fault) for action in _alone(bounds))
+        again: tuple[Action, ...] = (
+            *off,
+            _do(back_s, "reset-faults"),
+            _do(back_s + 1.0, "standby"),
+            _do(back_s + 1.5, "drive"),
+        )
         yield f"driving on after the charge is counted until {title}", "drive", back_s + 6.0, (counted, *again)
     yield "vehicle messages late", "drive", 5.0, (begin(0.5, "message-late", message="vehicle", delay_s=0.05),)
     yield "charger messages late", "charge", 6.0, (begin(0.5, "message-late", message="charger", delay_s=0.3),)
 
 
-def _alone(bounds: Bounds) -> tuple[Action, ...]:
+def _alone(bounds: Bounds) -> tuple[FaultAction, ...]:
     """The pack carries the load alone: a line would take its part."""
     return (begin(0.0, "pole-drop"),) if "line" in bounds.features else ()
 
@@ -365,7 +371,9 @@ def _off_the_wire_nearly_full(bounds: Bounds) -> _Tour:
 
 
 def _curves(requirements: Sequence[Requirement]) -> Iterator[_Tour]:
-    """Up and down every curve of a reported limit, a stop at each corner, beside it and half way between."""
+    """Up and down every curve of a reported limit, a stop at each corner, beside it and half way between; and half way
+    down it by one cell or sensor alone, the others staying what they are.
+    """
     for requirement in requirements:
         if not isinstance(requirement, Limit) or requirement.side == "reported":
             continue  # what only the controller knows cannot be set
@@ -374,6 +382,15 @@ def _curves(requirements: Sequence[Requirement]) -> Iterator[_Tour]:
             actions = limit_recipe(requirement.quantity, path, STEP_S)
             if actions:
                 yield f"{requirement.id} {title} the curve", "drive", 0.5 + STEP_S * len(path), actions
+        alone = limit_recipe(requirement.quantity, [_half_way(requirement.curve)], 2.0 * STEP_S, everywhere=False)
+        if alone:
+            yield f"{requirement.id} by one alone", "drive", 0.5 + 2.0 * STEP_S, alone
+
+
+def _half_way(curve: Sequence[CurvePoint]) -> float:
+    """Between the corner of the least limit and the one beside it."""
+    least = min(range(len(curve)), key=lambda place: curve[place].limit)
+    return 0.5 * (curve[least].at + curve[least - 1 if least else 1].at)
 
 
 def _stops(curve: Sequence[CurvePoint]) -> list[float]:

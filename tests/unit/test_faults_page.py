@@ -86,6 +86,12 @@ def test_the_command_line_explains_every_kind_and_completes_its_parameters(kind:
     assert all(item.help for item in offered)
 
 
+def test_a_kind_that_not_every_rig_offers_names_those_that_do() -> None:
+    told = CliRunner().invoke(cli, ["faults", "pole-drop"]).output
+    assert "tram-lto, trolleybus-lto" in told
+    assert "bms-harness inject tram-lto pole-drop" in told
+
+
 def test_what_not_every_rig_offers_says_so_on_the_page_and_in_the_document() -> None:
     rare = [kind for kind in CATALOGUE if kind.needs]
     rows = {line.split("`")[1]: line for line in page().splitlines() if line.startswith("| `")}
