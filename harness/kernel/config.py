@@ -60,6 +60,13 @@ class FrameFlag(IntFlag):
     ERROR = 16
 
 
+class Protocol(IntEnum):
+    """What charger and BMS speak with each other (BH_PROTOCOL_*)."""
+
+    CYCLIC = 0
+    GBT_27930 = 1
+
+
 class Point(IntEnum):
     """Where a fault acts (BH_AT_*): below 100 on the truth, below 200 on what the controller is given, then the bus."""
 
@@ -126,6 +133,18 @@ class Point(IntEnum):
     FOREIGN_SENDER = 215
     FOREIGN_BABBLE = 216
     NODE_TEC = 217
+    GBT_SILENT = 300
+    GBT_LATE_S = 301
+    GBT_DEAF = 302
+    GBT_CML_MAX_V = 303
+    GBT_CML_MIN_V = 304
+    GBT_CML_MAX_A = 305
+    GBT_CRM_RESULT = 306
+    GBT_STOP = 307
+    GBT_ERROR = 308
+    GBT_AGAIN = 309
+    GBT_EXTRA_A = 310
+    GBT_EXTRA_V = 311
 
 
 class Op(IntEnum):
@@ -253,6 +272,8 @@ class EnvironmentConfig:
     line_w: FloatArray | None = None
     line_min_v: float = 0.0
     line_max_v: float = 0.0
+    charger_protocol: Protocol = Protocol.CYCLIC
+    charger_min_v: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@
 #include "can_tx.h"
 #include "contactor.h"
 #include "defect.h"
+#include "gbt.h"
 #include "j1939_tp.h"
 #include "measure.h"
 #include "nvm.h"
@@ -190,7 +191,9 @@ int fil_can_rx(const fil_frame *frame) {
         return 0; /* not for this controller */
     }
     if ((frame->flags & (uint8_t)FIL_FRAME_EXTENDED) != 0U) {
-        (void)j1939_tp_push(frame->id, frame->length, frame->data);
+        if (!j1939_tp_push(frame->id, frame->length, frame->data)) {
+            gbt_push(frame->id, frame->length, frame->data);
+        }
         return 0;
     }
     if (!can_rx_push(frame->id, frame->length, frame->data)) {

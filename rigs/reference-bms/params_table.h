@@ -210,6 +210,19 @@
     X(balance_band_mv, 10, 1, 1000)                  \
     X(balance_rest_s, 10, 0, 3600)
 
+/* GB/T 27930: on or off, and what the standard leaves open */
+#define PARAMS_GBT(X)                    \
+    X(gbt, 0, 0, 1)                      \
+    X(gbt_slack_ms, 100, 0, 1000)        \
+    X(gbt_least_ma, 10000, 0, 400000)    \
+    X(gbt_excess_ma, 20000, 0, 400000)   \
+    X(gbt_excess_mv, 10000, 0, 100000)   \
+    X(gbt_excess_ms, 2000, 10, 60000)    \
+    X(gbt_full_ms, 10000, 100, 600000)   \
+    X(gbt_told_ms, 250, 10, 5000)        \
+    X(gbt_weld_ms, 2000, 0, 60000)       \
+    X(gbt_weld_permille, 985, 0, 2000)
+
 #define PARAMS_TABLE(X)     \
     PARAMS_CELL_VOLTAGE(X)  \
     PARAMS_TEMPERATURE(X)   \
@@ -217,6 +230,7 @@
     PARAMS_SUPERVISION(X)   \
     PARAMS_CONTACTORS(X)    \
     PARAMS_LIMITS(X)        \
-    PARAMS_CHARGE_STATE(X)
+    PARAMS_CHARGE_STATE(X)  \
+    PARAMS_GBT(X)
 
 #endif
