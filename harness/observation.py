@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import charging
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
@@ -28,6 +29,7 @@ from harness.extremes import (
 )
 from harness.received import Receptions, Times, asked, forgotten, recovered, request_new, restart_age, rising
 from harness.requirements.evidence import MessageSeries, Series
+from harness.rowwise import highest
 from harness.trace import Side, Trace
 
 ARRAY_NAMES: Mapping[str, Mapping[str, str]] = {
@@ -68,6 +70,7 @@ class Observation:
         self._messages: dict[tuple[str, str | None, str | None], MessageSeries | None] = {}
         self._decoded: Decoded | None = None
         self._received: Receptions | None = None
+        self._session: charging.Session | None = None
         self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
         self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
@@ -78,6 +81,7 @@ class Observation:
             **{age: partial(self._message_age, node) for age, node in MESSAGE_AGES.items()},
             "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
+            **{name: partial(self._charging, name) for name in charging.QUANTITIES},
             "can_recovered": partial(recovered, self._trace),
             "can_restart_age_s": partial(restart_age, self._trace),
             "request_new": lambda: request_new(self._profile, self.decoded, self.power_ons(), self._trace.t_s),
@@ -316,8 +320,8 @@ class Observation:
         tick_s = (self._trace.t_s[-1] - self._trace.t_s[0]) / (n - 1) if n > 1 else RISE_WINDOW_S
         back = min(n, max(1, round(RISE_WINDOW_S / tick_s)))
         rise = np.empty(n, np.float64)
-        rise[:back] = _highest(temps[:back] - temps[0])
-        rise[back:] = _highest(temps[back:] - temps[: n - back])
+        rise[:back] = highest(temps[:back] - temps[0])
+        rise[back:] = highest(temps[back:] - temps[: n - back])
         return rise / RISE_WINDOW_S
 
     def _message_age(self, node: Node) -> Values | None:
@@ -335,6 +339,13 @@ class Observation:
         if deaf is not None:
             age = np.minimum(age, t_s - np.maximum.accumulate(np.where(deaf, t_s, 0.0)))
         return age
+
+    def _charging(self, quantity: str) -> Values | None:
+        """A quantity of a GB/T 27930 session; None where no frame of one was seen."""
+        if self._session is None:
+            powered = self._column("output", "powered")
+            self._session = charging.session_of(self._trace, partial(self._column, "given"), powered)
+        return self._session.values(quantity) if self._session.seen else None
 
     def _reception(self) -> Receptions:
         if self._received is None:
@@ -386,15 +397,3 @@ class Observation:
         if crc is not None and protection is not None and protection.crc == crc and protection.checksum is not None:
             fits = self.decoded.checksums_fit(self.decoded.rows(name), protection.checksum)
         return MessageSeries(self.decoded.times(name), counts, modulus, fits)
-
-
-def _highest(rises: Values) -> Values:
-    """The largest of each row; NaN (no valid sensor) counts as no rise."""
-    n, sensors = rises.shape
-    if not n or not sensors:
-        return np.zeros(n)
-    starts = np.arange(0, n * sensors, sensors)  # reduceat: half the time of a reduction along the short axis
-    highest: Values = np.maximum.reduceat(rises.ravel(), starts)
-    if np.isnan(highest).any():
-        highest = np.nan_to_num(np.fmax.reduceat(rises.ravel(), starts), nan=0.0)
-    return highest

@@ -71,7 +71,7 @@ void bh_gbt_enter(bh_gbt *gbt, bh_faults *faults, bh_gbt_stage stage, uint64_t n
         gbt->due_ns[i] = now_ns;
         gbt->held_ns[i] = bent ? now_ns + (uint64_t)(late_s * 1e9) : 0;
     }
-    if (stage == BH_GBT_HELLO) {
+    if (stage == BH_GBT_HELLO || stage == BH_GBT_RECOGNISE) { /* what came before was of another session */
         memset(gbt->heard_ns, 0, sizeof gbt->heard_ns);
         gbt->bro_ready_ns = 0;
         gbt->cro_ready_ns = 0;

@@ -15,6 +15,7 @@ from harness.faults.check import Bounds
 from harness.faults.scale import REFERENCE, current
 from harness.requirements.model import CurvePoint, Limit, Requirement
 from harness.scenario import Action, Command, CommandAction, Scenario, Start, begin
+from harness.search.chargertours import charger_tours
 from harness.search.stimuli import limit_recipe, scaled_action
 
 STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
@@ -34,6 +35,7 @@ def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         _sequels(),
         _bus(),
         _plant(bounds),
+        charger_tours() if "gbt" in bounds.features else (),
     )
     scaled = [
         (title, start, duration_s, tuple(scaled_action(action, bounds) for action in actions))

@@ -9,7 +9,6 @@
 #include "faults.h"
 #include "gbt_parts.h"
 #include "j1939_tp.h"
-#include "limits.h"
 #include "measure.h"
 #include "params.h"
 #include "state.h"
@@ -27,9 +26,6 @@
 #define RESTARTS 3U
 #define OPENING_MS 1500 /* a charger that does not stop is cut off */
 #define SMALL_MA 5000
-#define STEP_V_MV 100U  /* 0.1 V in CML */
-#define STEP_A_MA 100   /* 0.1 A, offset -400 A */
-#define OFFSET_MA 400000
 
 static struct {
     gbt_stage stage;
@@ -37,85 +33,25 @@ static struct {
     uint32_t since_ms;      /* start of the stage */
     uint32_t wait_ms;       /* start of the wait of this stage; in GBT_CHARGING the last CCS */
     uint32_t closed_ms;     /* last time a contactor was not open */
-    uint32_t full_ms;       /* since when no current is asked for */
+    uint32_t full_ms;       /* since when hardly any current flows */
     uint32_t excess_ms;     /* since when the charger gives too much */
     uint32_t restarts;
     bool refused;           /* no further session with this charger until it is unplugged */
     bool in_excess;
     bool cst;               /* the charger has ended the session, or agreed to its end */
-    uint32_t heard;         /* bits HEARD_* since the last step */
-    uint8_t crm;            /* result of the last CRM */
-    uint8_t cro;
-    int32_t most_mv;        /* of the last CML */
-    int32_t least_mv;
-    int32_t most_ma;
 } gbt;
-
-enum { HEARD_CHM = 1, HEARD_CRM = 2, HEARD_CML = 4, HEARD_CRO = 8, HEARD_CCS = 16, HEARD_CST = 32, HEARD_CSD = 64,
-       HEARD_CEM = 128 };
 
 void gbt_init(void) {
     (void)memset(&gbt, 0, sizeof gbt);
+    gbt_receive_init();
     gbt_send_init();
     if (params->gbt != 0) {
         j1939_tp_init(GBT_BMS);
     }
 }
 
-/* ---- what the charger says ----------------------------------------------------------------------------------- */
-
-static int32_t word(const uint8_t *data) {
-    return (int32_t)((uint32_t)data[0] | ((uint32_t)data[1] << 8U));
-}
-
-static void take_cml(const uint8_t *data) {
-    gbt.most_mv = word(&data[0]) * (int32_t)STEP_V_MV;
-    gbt.least_mv = word(&data[2]) * (int32_t)STEP_V_MV;
-    gbt.most_ma = OFFSET_MA - (word(&data[4]) * STEP_A_MA);
-    gbt.heard |= (uint32_t)HEARD_CML;
-}
-
-void gbt_push(uint32_t id, uint32_t length, const uint8_t *data) {
-    const bool mine = ((id & 0xFFU) == GBT_CHARGER) && (((id >> 8U) & 0xFFU) == GBT_BMS);
-    if ((params->gbt == 0) || !mine || (length == 0U)) {
-        return;
-    }
-    switch ((id >> 8U) & 0x3FF00U) {
-    case GBT_CHM:
-        gbt.heard |= (uint32_t)HEARD_CHM;
-        break;
-    case GBT_CRM:
-        gbt.heard |= (uint32_t)HEARD_CRM;
-        gbt.crm = data[0];
-        break;
-    case GBT_CML:
-        if (length >= 8U) {
-            take_cml(data);
-        }
-        break;
-    case GBT_CRO:
-        gbt.heard |= (uint32_t)HEARD_CRO;
-        gbt.cro = data[0];
-        break;
-    case GBT_CCS:
-        gbt.heard |= (length >= 6U) ? (uint32_t)HEARD_CCS : 0U;
-        break;
-    case GBT_CST:
-        gbt.heard |= (uint32_t)HEARD_CST;
-        break;
-    case GBT_CSD:
-        gbt.heard |= (uint32_t)HEARD_CSD;
-        break;
-    case GBT_CEM:
-        gbt.heard |= (uint32_t)HEARD_CEM;
-        break;
-    default:
-        break; /* CTS: the time of day is not needed */
-    }
-}
-
 static bool heard(uint32_t what) {
-    return (gbt.heard & what) != 0U;
+    return (gbt_said()->heard & what) != 0U;
 }
 
 /* ---- stages -------------------------------------------------------------------------------------------------- */
@@ -149,8 +85,8 @@ static bool wanted(void) {
 }
 
 static bool fits(void) {
-    return DEFECT(273) || ((gbt.most_mv >= measured->pack_mv) && (gbt.least_mv <= measured->pack_mv) &&
-                           (gbt.most_ma >= params->gbt_least_ma));
+    return DEFECT(273) || ((gbt_said()->most_mv >= measured->pack_mv) && (gbt_said()->least_mv <= measured->pack_mv) &&
+                           (gbt_said()->most_ma >= params->gbt_least_ma));
 }
 
 static void step_hello(void) {
@@ -166,7 +102,7 @@ static void step_hello(void) {
 }
 
 static void step_recognition(void) {
-    if (heard(HEARD_CRM) && ((gbt.crm == GBT_RECOGNISED) || DEFECT(284))) {
+    if (heard(HEARD_CRM) && ((gbt_said()->crm == GBT_RECOGNISED) || DEFECT(284))) {
         enter(GBT_PARAMETERS);
     } else if (late(CRM_AA_MS) && !DEFECT(275)) {
         fail(GBT_LATE_CRM_AA);
@@ -178,7 +114,7 @@ static void step_recognition(void) {
 static void step_parameters(void) {
     if (heard(HEARD_CML)) {
         if (fits()) {
-            gbt_send_limit(gbt.most_ma, gbt.most_mv);
+            gbt_send_limit(gbt_said()->most_ma, gbt_said()->most_mv);
             enter(GBT_PREPARATION);
         } else {
             fail(GBT_NOT_LATE);
@@ -197,7 +133,7 @@ static void step_preparation(void) {
 }
 
 static void step_ready(void) {
-    if ((heard(HEARD_CRO) && (gbt.cro == GBT_RECOGNISED)) || DEFECT(277)) {
+    if ((heard(HEARD_CRO) && (gbt_said()->cro == GBT_RECOGNISED)) || DEFECT(277)) {
         gbt.full_ms = gbt.now_ms;
         gbt.in_excess = false;
         enter(GBT_CHARGING);
@@ -231,7 +167,7 @@ static void step_charging(void) {
     if (heard(HEARD_CCS)) {
         gbt.wait_ms = gbt.now_ms;
     }
-    if (limits_charge_ma() > 0) {
+    if ((-measured->q[Q_CURRENT_MA]) >= params->gbt_taper_ma) {
         gbt.full_ms = gbt.now_ms;
     }
     if (heard(HEARD_CST) && !DEFECT(279)) {
@@ -363,7 +299,7 @@ void gbt_step(const bms_inputs *inputs, uint32_t now_ms) {
     } else {
         step_stage();
     }
-    gbt.heard = 0U;
+    gbt_said()->heard = 0U;
     j1939_tp_step(now_ms);
     gbt_send(inputs, gbt.stage, bms_elapsed_ms(now_ms, gbt.since_ms));
 }

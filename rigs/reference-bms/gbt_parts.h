@@ -58,6 +58,30 @@ enum { GBT_LATE_CRM = 0, GBT_LATE_CRM_AA = 2, GBT_LATE_CML = 8, GBT_LATE_CRO = 1
 /* Reasons that BST gives: bit positions of its fields. */
 enum { GBT_STOP_SOC = 0, GBT_STOP_CHARGER = 6, GBT_STOP_OTHER = 22, GBT_STOP_CURRENT = 24, GBT_STOP_VOLTAGE = 26 };
 
+enum {
+    HEARD_CHM = 1,
+    HEARD_CRM = 2,
+    HEARD_CML = 4,
+    HEARD_CRO = 8,
+    HEARD_CCS = 16,
+    HEARD_CST = 32,
+    HEARD_CSD = 64,
+    HEARD_CEM = 128
+};
+
+/* What the charger has said. */
+typedef struct {
+    uint32_t heard; /* HEARD_* since it was cleared */
+    uint8_t crm;    /* result in the last CRM */
+    uint8_t cro;
+    int32_t most_mv; /* of the last CML */
+    int32_t least_mv;
+    int32_t most_ma;
+} gbt_words;
+
+void gbt_receive_init(void);
+gbt_words *gbt_said(void);
+
 /* Send what is due in this stage. since_ms: time in the stage, 0 in its first step. */
 void gbt_send(const bms_inputs *inputs, gbt_stage stage, uint32_t since_ms);
 void gbt_send_reason(uint32_t stop_field); /* what the next BST says */

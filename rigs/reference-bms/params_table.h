@@ -218,6 +218,7 @@
     X(gbt_excess_ma, 20000, 0, 400000)   \
     X(gbt_excess_mv, 10000, 0, 100000)   \
     X(gbt_excess_ms, 2000, 10, 60000)    \
+    X(gbt_taper_ma, 9000, 0, 400000)     \
     X(gbt_full_ms, 10000, 100, 600000)   \
     X(gbt_told_ms, 250, 10, 5000)        \
     X(gbt_weld_ms, 2000, 0, 60000)       \
