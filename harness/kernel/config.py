@@ -145,6 +145,7 @@ class Point(IntEnum):
     GBT_AGAIN = 309
     GBT_EXTRA_A = 310
     GBT_EXTRA_V = 311
+    GBT_PERSISTS = 312
 
 
 class Op(IntEnum):

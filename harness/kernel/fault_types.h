@@ -96,6 +96,7 @@ enum {
     BH_AT_GBT_AGAIN,        /* it begins anew with CHM in the middle of a session */
     BH_AT_GBT_EXTRA_A,      /* it delivers so much more than BCL asks for */
     BH_AT_GBT_EXTRA_V,
+    BH_AT_GBT_PERSISTS,     /* it begins anew after every error, however many there were */
     BH_N_GBT_POINTS
 };
 

@@ -79,6 +79,8 @@ void bh_gbt_enter(bh_gbt *gbt, bh_faults *faults, bh_gbt_stage stage, uint64_t n
         gbt->receiver.pgn = 0;
         gbt->quiet = 0;
         gbt->demand_a = 0.0;
+        gbt->charge_as = 0.0;
+        gbt->charge_s = 0.0;
     }
 }
 
@@ -166,7 +168,9 @@ static void step_ending(bh_gbt *gbt, bh_faults *faults, uint64_t now_ns) {
 
 static void step_error(bh_gbt *gbt, bh_faults *faults, uint64_t now_ns) {
     if (elapsed(gbt, now_ns, 0, ERROR_MS)) {
-        const int again = gbt->restarts < RESTARTS;
+        double value = 0.0;
+        const int again =
+            gbt->restarts < RESTARTS || bh_gbt_bent(faults, BH_AT_GBT_PERSISTS, 0, now_ns, &value);
         gbt->restarts += again;
         bh_gbt_enter(gbt, faults, again ? BH_GBT_HELLO : BH_GBT_LOCKED, now_ns);
     }
@@ -251,14 +255,16 @@ void bh_gbt_step(bh_gbt *gbt, bh_buses *buses, bh_faults *faults, const bh_truth
         gbt->last_ns = now_ns;
         gbt->restarts = 0;
         gbt->told = 0;
-        gbt->charge_as = 0.0;
         return;
     }
     obey(gbt, faults, now_ns);
     step_stage(gbt, faults, now_ns);
     bh_gbt_tp_send(gbt, buses, faults, now_ns);
     bh_gbt_send(gbt, buses, faults, truth, now_ns);
-    gbt->charge_as += truth->charger_a * (double)(now_ns - gbt->last_ns) * 1e-9;
+    if (gbt->stage == BH_GBT_CHARGE) {
+        gbt->charge_as += truth->charger_a * (double)(now_ns - gbt->last_ns) * 1e-9;
+        gbt->charge_s += (double)(now_ns - gbt->last_ns) * 1e-9;
+    }
     gbt->last_ns = now_ns;
 }
 

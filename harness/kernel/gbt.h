@@ -64,7 +64,8 @@ typedef struct bh_gbt {
     int32_t csd_left;
     double demand_v;     /* of the last BCL */
     double demand_a;
-    double charge_as;    /* delivered */
+    double charge_as;    /* delivered in this session */
+    double charge_s;     /* for so long */
     bh_gbt_receiver receiver;
 } bh_gbt;
 

@@ -47,10 +47,6 @@ static void fill_cml(const bh_gbt *gbt, bh_faults *faults, uint8_t *data, uint64
     put_current(&data[6], 0.0);
 }
 
-static void fill_minutes(uint8_t *data, const bh_gbt *gbt, uint64_t now_ns) {
-    put_word(data, gbt->stage == BH_GBT_CHARGE ? floor((double)(now_ns - gbt->since_ns) / 60e9) : 0.0);
-}
-
 static void fill_bits(uint8_t *data, uint32_t bits, uint32_t unused) {
     for (int i = 0; i < 4; i++) {
         data[i] = (uint8_t)((bits | unused) >> (8 * i));
@@ -79,12 +75,12 @@ static void fill(bh_gbt *gbt, bh_faults *faults, const bh_truth *truth, int32_t 
     case BH_GBT_CCS:
         put_word(&data[0], truth->charger_v * 10.0);
         put_current(&data[2], truth->charger_a);
-        fill_minutes(&data[4], gbt, now_ns);
+        put_word(&data[4], floor(gbt->charge_s / 60.0));
         data[6] = 0xFD; /* charging permitted */
         break;
     case BH_GBT_CST: fill_bits(data, UINT32_C(1) << (2 * gbt->reason), 0xF0000000U); break;
     case BH_GBT_CSD:
-        put_word(&data[0], 0.0);
+        put_word(&data[0], floor(gbt->charge_s / 60.0));
         put_word(&data[2], gbt->charge_as * truth->pack_v / 3.6e5);
         data[4] = 1;
         data[5] = data[6] = data[7] = 0;
@@ -106,7 +102,9 @@ static void send_due(bh_gbt *gbt, bh_buses *buses, bh_faults *faults, const bh_t
     memset(frame.data, 0xFF, frame.length);
     fill(gbt, faults, truth, message, frame.data, now_ns);
     (void)bh_bus_queue(buses, &frame, BH_NODE_CHARGER, now_ns);
-    gbt->begun_ns = gbt->begun_ns == UINT64_MAX ? now_ns : gbt->begun_ns;
+    if (gbt->begun_ns == UINT64_MAX && message != BH_GBT_CTS) { /* the BMS answers to CML, not to the time of day */
+        gbt->begun_ns = now_ns;
+    }
     gbt->due_ns[message] = now_ns + KINDS[message].period_ms * MS;
 }
 

@@ -76,7 +76,8 @@ def _late_answers() -> Iterator[Tour]:
     for message in ("CHM", "CRM", "CML", "CRO", "transport"):
         yield f"never {message}", "standby", 15.0, (CHARGE, begin(0.0, "gbt-withheld", message=message))
     refused = begin(1.0, "gbt-recognition", result=0)
-    yield "never recognised, five sessions", "standby", 62.0, (CHARGE, refused)
+    yield "never recognised, four sessions", "standby", 50.0, (CHARGE, refused)
+    yield "never recognised, five sessions", "standby", 62.0, (CHARGE, refused, begin(1.0, "gbt-persists"))
     yield "a wrong result of the recognition", "standby", 10.0, (CHARGE, begin(1.55, "gbt-recognition", result=0x55))
 
 
@@ -140,10 +141,14 @@ def _ends() -> Iterator[Tour]:
 
 
 def _welded() -> Iterator[Tour]:
-    """Both contactors welded, and contacts that say they are open: only the voltage of the link tells."""
-    faults = [
-        begin(0.0, kind, contactor=contactor, **({"state": "open"} if kind == "aux-contact-stuck" else {}))
-        for contactor in ("positive", "negative")
-        for kind in ("contactor-welded", "aux-contact-stuck")
-    ]
-    yield "both contactors welded, contacts stuck open", "standby", 9.0, (CHARGE, *faults)
+    """Both contactors welded, and contacts that say they are open: only the voltage of the link tells.
+
+    The BMS goes on to say BRO(00), for which the charger has 60 s of patience.
+    """
+    for title, for_s, duration_s in (("in time", 54.0, 64.0), ("too late", 66.0, 70.0)):
+        faults = [
+            begin(0.0, kind, contactor=contactor, for_s=for_s, **state)
+            for contactor in ("positive", "negative")
+            for kind, state in (("contactor-welded", {}), ("aux-contact-stuck", {"state": "open"}))
+        ]
+        yield f"both contactors welded, BRO(AA) {title}", "standby", duration_s, (CHARGE, *faults)

@@ -333,6 +333,5 @@ bool gbt_over(void) {
         return false;
     }
     const bool waited = bms_elapsed_ms(gbt.now_ms, gbt.since_ms) >= (uint32_t)OPENING_MS;
-    const int32_t current_ma = measured->q[Q_CURRENT_MA];
-    return (gbt.stage != GBT_STOPPING) || waited || ((current_ma < SMALL_MA) && (current_ma > -SMALL_MA));
+    return (gbt.stage != GBT_STOPPING) || waited || (measured->q[Q_CURRENT_MA] > -SMALL_MA);
 }

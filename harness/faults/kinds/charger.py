@@ -106,6 +106,11 @@ KINDS: tuple[FaultKind, ...] = (
         changes=("bus", *FLOW),
     ),
     _kind(
+        "gbt-persists",
+        "the charger begins anew after every error, however many there were",
+        Effect("GBT_PERSISTS", "SET", 1.0),
+    ),
+    _kind(
         "gbt-overrides-current",
         "the charger delivers more current than BCL asks for",
         Effect("GBT_EXTRA_A", "SET", "extra_a"),
