@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.trace import Frames, Trace
+from harness.trace import Frames, Side, Trace
 
 Values = NDArray[Any]
 
@@ -81,18 +81,18 @@ class Given:
     can_state: Values | None
 
 
-def session_of(trace: Trace, column: Callable[[str], Values | None], powered: Values | None) -> Session:
-    """The session in a record; `column` gives a quantity as the controller was given it."""
+def session_of(trace: Trace, column: Callable[[Side, str], Values | None]) -> Session:
+    """The session in a record; `column` gives a quantity of a side over its rows."""
     return Session(
         trace.frames,
         Given(
             t_s=trace.t_s,
-            plug=column("charge_plug"),
-            powered=powered,
-            pack_v=column("pack_voltage_v"),
-            current_a=column("pack_current_a"),
-            inlet_v=column("charger_voltage_v"),
-            can_state=column("can_state"),
+            plug=column("given", "charge_plug"),
+            powered=column("output", "powered"),
+            pack_v=column("given", "pack_voltage_v"),
+            current_a=column("given", "pack_current_a"),
+            inlet_v=column("given", "charger_voltage_v"),
+            can_state=column("given", "can_state"),
         ),
     )
 

@@ -18,6 +18,7 @@ from harness import charging
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
+from harness.derived import forgotten, recovered, restart_age, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -25,11 +26,11 @@ from harness.extremes import (
     WITNESSES,
     Range,
     bit_ranges,
+    fastest_rise,
     given_ranges,
 )
-from harness.received import Receptions, Times, asked, forgotten, recovered, request_new, restart_age, rising
+from harness.received import MESSAGE_AGES, TOLD, Receptions, Times, asked, request_new, rising, told
 from harness.requirements.evidence import MessageSeries, Series
-from harness.rowwise import highest
 from harness.trace import Side, Trace
 
 ARRAY_NAMES: Mapping[str, Mapping[str, str]] = {
@@ -50,7 +51,6 @@ RISE_WINDOW_S = 3.0
 UNKNOWN_STATE = -1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth"}  # all others are given
-MESSAGE_AGES: Mapping[str, Node] = {"vehicle_message_age_s": "vehicle", "charger_message_age_s": "charger"}
 RecordedSide = Side | Literal["reported"]
 Values = NDArray[Any]
 
@@ -78,10 +78,13 @@ class Observation:
             "voltage_mismatch_v": self._voltage_mismatch,
             "link_of_pack_pct": self._link_of_pack,
             "cells_lost": self._cells_lost,
-            **{age: partial(self._message_age, node) for age, node in MESSAGE_AGES.items()},
+            **{age: partial(self._message_age, age) for age in MESSAGE_AGES},
+            **{value: partial(self._told, value) for value in TOLD},
             "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
             **{name: partial(self._charging, name) for name in charging.QUANTITIES},
+            "mode_requested": lambda: self._reception().mode(self._trace.t_s),
+            "soc_before_off_pct": partial(self._told_before_off, "soc_pct"),
             "can_recovered": partial(recovered, self._trace),
             "can_restart_age_s": partial(restart_age, self._trace),
             "request_new": lambda: request_new(self._profile, self.decoded, self.power_ons(), self._trace.t_s),
@@ -151,7 +154,7 @@ class Observation:
     def bounds(self, side: RecordedSide, quantity: str) -> Range | None:
         """Values that no sample lies beyond, where they are cheaper than the samples; None elsewhere."""
         node = MESSAGE_AGES.get(quantity) if side == "given" else None
-        messages = () if node is None else self._profile.restbus_of(node)
+        messages = () if node is None else self._profile.aged(quantity, node)
         if not messages or not len(self._trace.t_s):
             return None
         if node == "charger" and self.ranges("given").get("charge_plug") == (0.0, 0.0):
@@ -310,25 +313,24 @@ class Observation:
     def _temp_rise(self) -> Values | None:
         """Fastest rise of any valid sensor over the last 3 s; before 3 s, since the start of the record."""
         temps = self._trace.arrays.get("cell_temp_degc")
-        n = len(self._trace.t_s)
-        if temps is None or not n:
+        if temps is None or not len(self._trace.t_s):
             return None
         invalid = self._column("given", "temps_invalid")
         if invalid is not None and invalid.any():
             low, high = SENSOR_RANGE_DEGC
             temps = np.where((temps > low) & (temps < high), temps, np.nan)
-        tick_s = (self._trace.t_s[-1] - self._trace.t_s[0]) / (n - 1) if n > 1 else RISE_WINDOW_S
-        back = min(n, max(1, round(RISE_WINDOW_S / tick_s)))
-        rise = np.empty(n, np.float64)
-        rise[:back] = highest(temps[:back] - temps[0])
-        rise[back:] = highest(temps[back:] - temps[: n - back])
-        return rise / RISE_WINDOW_S
+        return fastest_rise(temps, self._trace.t_s, RISE_WINDOW_S)
 
-    def _message_age(self, node: Node) -> Values | None:
-        """Age of the oldest protected message of a node, counted anew whenever the controller could not have heard
-        it: switched off, or (charger) unplugged. 0 there.
+    def _told_before_off(self, quantity: str) -> Values | None:
+        before = self.reported(quantity)
+        return None if before is None else told_before_off(self._trace, before)
+
+    def _message_age(self, quantity: str) -> Values | None:
+        """Age of the oldest message meant, counted anew whenever the controller could not have heard it: switched off,
+        or (charger) unplugged. 0 there.
         """
-        messages = self._profile.restbus_of(node)
+        node = MESSAGE_AGES[quantity]
+        messages = self._profile.aged(quantity, node)
         if not messages:
             return None
         t_s = self._trace.t_s
@@ -341,11 +343,11 @@ class Observation:
         return age
 
     def _charging(self, quantity: str) -> Values | None:
-        """A quantity of a GB/T 27930 session; None where no frame of one was seen."""
-        if self._session is None:
-            powered = self._column("output", "powered")
-            self._session = charging.session_of(self._trace, partial(self._column, "given"), powered)
+        self._session = self._session or charging.session_of(self._trace, self._column)
         return self._session.values(quantity) if self._session.seen else None
+
+    def _told(self, value: str) -> Values | None:
+        return told(self._profile, self._reception(), self.decoded, value, self._trace.t_s)
 
     def _reception(self) -> Receptions:
         if self._received is None:

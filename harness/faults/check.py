@@ -30,6 +30,7 @@ class Bounds:
 
     `module_cells` is how many cells one measuring module has; it bounds nothing but tells where modules meet.
     `features` are the things not every rig has (`FaultKind.needs`). `scale` is what the pack is made for.
+    `ages` are the messages of an age of their own, by the quantity that tells it.
     """
 
     n_cells: int
@@ -39,6 +40,7 @@ class Bounds:
     module_cells: int = 12
     features: frozenset[str] = frozenset()
     scale: Scale = REFERENCE
+    ages: Mapping[str, str] = field(default_factory=dict)
 
     def offers(self, kind: FaultKind) -> bool:
         """Whether this rig has what a kind of fault needs."""

@@ -247,5 +247,8 @@ void bh_environment_listen(bh_plant *plant, const bh_controls *controls, const b
 bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *distortion);
 void bh_environment_commit(bh_plant *plant);
 double bh_environment_line_v(const bh_plant *plant, const bh_distortion *distortion);
+/* Voltage at the poles: that of the line, or of the link where the vehicle feeds them. */
+double bh_environment_pole_v(const bh_plant *plant, const bh_distortion *distortion, double link_v);
+uint8_t bh_environment_pole_on(const bh_plant *plant, const bh_distortion *distortion);
 
 #endif

@@ -48,15 +48,9 @@ def bounds_of(rig: Rig) -> Bounds:
         dut_messages=dut_messages(rig.profile),
         module_cells=file.cells.module,
         scale=scale_of(rig),
-        features=_features(rig),
+        features=rig.features,
+        ages={message.age: message.name for message in rig.profile.restbus if message.age},
     )
-
-
-def _features(rig: Rig) -> frozenset[str]:
-    found = {"line"} if rig.load_profile.line_v is not None else set()
-    if rig.file.charger.protocol == "gbt-27930":
-        found.add("gbt")
-    return frozenset(found)
 
 
 def scale_of(rig: Rig) -> Scale:

@@ -8,7 +8,9 @@
 #include "limits.h"
 
 #include "defect.h"
+#include "line.h"
 #include "measure.h"
+#include "nvm.h"
 #include "params.h"
 #include "protect.h"
 #include "state.h"
@@ -20,7 +22,8 @@
 
 #define CHARGE_ALARMS                                                                          \
     (TIER_BIT(TIER_CELL_OVERVOLTAGE) | TIER_BIT(TIER_CHARGE_OVERTEMPERATURE) |                 \
-     TIER_BIT(TIER_CHARGE_UNDERTEMPERATURE))
+     TIER_BIT(TIER_CHARGE_UNDERTEMPERATURE) |                                                  \
+     (DEFECT(204) ? 0U : TIER_BIT(ALARM_LINE_MESSAGE)))
 #define DISCHARGE_ALARMS                                                                       \
     (TIER_BIT(TIER_CELL_UNDERVOLTAGE) | TIER_BIT(TIER_DISCHARGE_OVERTEMPERATURE) |             \
      TIER_BIT(TIER_DISCHARGE_UNDERTEMPERATURE))
@@ -59,6 +62,7 @@ static int32_t charge_permille(void) {
                                 params->charge_hot_full_mdegc));
     share = bms_min(share, line(measured->q[DEFECT(86) ? Q_TEMP_MAX_MDEGC : Q_TEMP_MIN_MDEGC],
                                 params->charge_ut_alarm_mdegc, params->charge_cold_full_mdegc));
+    share = bms_min(share, line_charge_permille(measured->q[Q_SOC_PERMILLE]));
     return bms_min(share, line(measured->q[Q_SOC_PERMILLE] / (DEFECT(87) ? 10 : 1),
                                params->charge_soc_zero_permille, params->charge_soc_full_permille));
 }
@@ -98,12 +102,13 @@ static int32_t share_of(int32_t full_ma, int32_t permille) {
 
 static bool may_charge(void) {
     const bms_state state = state_now();
-    return ((state == STATE_DRIVE) || (state == STATE_CHARGE)) &&
+    return (((state == STATE_DRIVE) && !DEFECT(128)) || (state == STATE_CHARGE)) &&
            (((protect_alarms() & CHARGE_ALARMS) == 0U) || DEFECT(31));
 }
 
 static bool may_discharge(void) {
-    return (state_now() == STATE_DRIVE) && (((protect_alarms() & DISCHARGE_ALARMS) == 0U) || DEFECT(97));
+    return (state_now() == STATE_DRIVE) && !(DEFECT(127) && (nvm_cycles() > 1U)) &&
+           (((protect_alarms() & DISCHARGE_ALARMS) == 0U) || DEFECT(97));
 }
 
 void limits_apply(void) {
@@ -130,5 +135,7 @@ int32_t limits_discharge_ma(void) {
 }
 
 int32_t limits_charge_mv(void) {
-    return params->charge_voltage_cell_mv * (int32_t)measured->n_cells;
+    const int32_t left_out = DEFECT(126) ? measured->q[Q_CELLS_INVALID] : 0;
+    const int32_t cell_mv = params->charge_voltage_cell_mv + ((DEFECT(125) && (state_now() == STATE_CHARGE)) ? 100 : 0);
+    return cell_mv * ((int32_t)measured->n_cells - left_out);
 }
