@@ -326,9 +326,7 @@ class Observation:
         return None if before is None else told_before_off(self._trace, before)
 
     def _message_age(self, quantity: str) -> Values | None:
-        """Age of the oldest message meant, counted anew whenever the controller could not have heard it: switched off,
-        or (charger) unplugged. 0 there.
-        """
+        """Age of the oldest message meant; 0 while the controller could not have heard it: off, (charger) unplugged."""
         node = MESSAGE_AGES[quantity]
         messages = self._profile.aged(quantity, node)
         if not messages:

@@ -82,8 +82,7 @@ static int32_t elements_of(const bh_faults *faults, int32_t point) {
     const int scalar_truth = point >= 0 && point < BH_N_TRUTH_POINTS;
     const int scalar_given = point >= BH_AT_SENSE_CURRENT_A && point <= BH_AT_SENSE_INSULATION_OHM;
     const int of_frames = point >= BH_AT_FRAME_DROP && point <= BH_AT_NODE_TEC;
-    const int of_charger = point >= BH_AT_GBT_CML_MAX_V && point < BH_N_GBT_POINTS;
-    return scalar_truth || scalar_given || of_frames || of_charger;
+    return scalar_truth || scalar_given || of_frames || (point >= BH_AT_GBT_CML_MAX_V && point < BH_N_GBT_POINTS);
 }
 
 static int is_wiring(int32_t point) {

@@ -25,7 +25,7 @@ from harness.kernel.config import Node, Op, Point, Shape
 BOUNDS = Bounds(
     n_cells=192,
     n_temps=48,
-    features=frozenset({"line"}),
+    features=frozenset({"line", "gbt"}),
     messages=(
         BusMessage("VCU_Command", "vehicle", 0x200, signals=(BusSignal("Link", 16, 16), BusSignal("Mode", 12, 2))),
         BusMessage(
