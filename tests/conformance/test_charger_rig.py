@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.canbus.gbt import messages, session_database
 from harness.faults.kinds.charger import HEARD, SENT
-from harness.report.chargingpage import page
+from harness.report.chargingpage import STAGES, page
 from harness.rig import find_rig, load_rig
 from harness.rig.resources import data_root
 from harness.rig.session import Run, Session
@@ -94,6 +95,13 @@ def test_cyclic_messages_come_at_the_periods_of_the_standard(session: Session) -
 def test_the_page_sets_a_session_beside_the_standard(session: Session) -> None:
     text = page(tour(session, "a session from plug to statistics"))
     assert "never" not in text.partition("## Handshake")[0]
+    assert "No requirement fails." in text
+
+
+def test_the_committed_page_is_of_a_whole_session() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "charging-session.md").read_text(encoding="utf-8")
+    assert [stage.title for stage in STAGES if f"## {stage.title}\n" not in text] == []
+    assert {name for stage in STAGES for name in stage.first if f" {name} | " not in text} == set()
     assert "No requirement fails." in text
 
 
