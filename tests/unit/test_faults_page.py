@@ -98,7 +98,11 @@ def test_what_not_every_rig_offers_says_so_on_the_page_and_in_the_document() -> 
     line = {"pole-drop", "line-voltage", "line-gaps", "poles-fed"}
     assert line == {kind.kind for kind in rare if kind.needs == "line"}
     assert {"mains-failure", "mains-dips", "load-inrush"} == {kind.kind for kind in rare if kind.needs == "rectifier"}
-    said = {"line": "rigs with an overhead line", "rectifier": "rigs with a rectifier that floats the pack"}
+    said = {
+        "line": "rigs with an overhead line",
+        "rectifier": "rigs with a rectifier that floats the pack",
+        "gbt": "rigs with a GB/T 27930 charger",
+    }
     assert [] == [kind.kind for kind in rare if said.get(kind.needs, "only on rigs with") not in rows[kind.kind]]
     needs = {entry["kind"]: entry["needs"] for entry in catalogue_document(CATALOGUE)["faults"]}
     assert {kind.kind: kind.needs for kind in CATALOGUE} == needs
