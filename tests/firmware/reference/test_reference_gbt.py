@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -319,3 +320,19 @@ def test_a_fault_of_the_pack_ends_the_session_with_bst(post: Post) -> None:
 def test_without_the_parameter_a_charger_finds_no_one(make_bms: MakeBms) -> None:
     post = Post(make_bms()).hello()
     assert not [frame for frame in post.bms.frames if frame[1] > 0x7FF]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_absurd_bytes_of_the_charger_leave_the_firmware_alive(post: Post, seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311 - the same bytes each time
+    identifiers = (CHM, CRM, CML, CRO, CCS, CST, CSD, CEM, ANSWER, 0x1CEBF456, 0x1CECFF56, 0x1CEBFF56, 0x1807F456)
+    post.ready()
+    for _ in range(2000):
+        data = bytes(
+            draw.choice((0, 1, 16, 17, 19, 32, 0xAA, 255, draw.randrange(256))) for _ in range(draw.randrange(9))
+        )
+        assert post.bms.receive(draw.choice(identifiers), data, flags=1, length=len(data)) == 0
+        if draw.random() < 0.3:
+            post.bms.run(0.01)
+    post.bms.run(1.0)
+    assert post.bms.state in ("Standby", "Precharge", "Charge", "Fault")
