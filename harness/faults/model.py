@@ -11,6 +11,7 @@ from typing import Literal
 # What `FaultKind.needs` names: things not every rig has, and how a rig file comes by them.
 NEEDS: Mapping[str, str] = {
     "line": "an overhead line: line_v and line_kw in the duty that [load] names",
+    "rectifier": "a rectifier that floats the pack: line_v in the duty that [load] names, and float_v of [load]",
     "gbt": 'a GB/T 27930 charger: protocol = "gbt-27930" in [charger]',
 }
 

@@ -103,14 +103,16 @@ class Rig:
 
     @property
     def features(self) -> frozenset[str]:
-        """What this rig has that not every rig has: "line", an overhead line, "gbt", a charger that speaks
-        GB/T 27930, and what its file names.
+        """What this rig has that not every rig has: "line", an overhead line, or "rectifier", one that floats the pack,
+        "gbt", a charger that speaks GB/T 27930, and what its file names.
         """
+        found = set(self.file.can.features)
         load = self.file.load
-        has_line = load is not None and load.line_min_v < load.line_max_v
-        has_post = self.file.charger.protocol == "gbt-27930"
-        found = {name for name, has in (("line", has_line), ("gbt", has_post)) if has}
-        return frozenset(self.file.can.features) | found
+        if load is not None and load.line_min_v < load.line_max_v:
+            found.add("rectifier" if load.float_v else "line")
+        if self.file.charger.protocol == "gbt-27930":
+            found.add("gbt")
+        return frozenset(found)
 
     @cached_property
     def cell(self) -> CellFile:

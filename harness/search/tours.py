@@ -17,6 +17,7 @@ from harness.faults.scale import REFERENCE, scaled
 from harness.requirements.model import CurvePoint, Limit, Requirement
 from harness.scenario import Action, Command, CommandAction, FaultAction, Scenario, Start, begin
 from harness.search.chargertours import charger_tours
+from harness.search.rectifier import rectifier_tours
 from harness.search.stimuli import limit_recipe, scaled_action
 
 STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
@@ -40,7 +41,8 @@ def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         _bus(),
         _plant(bounds),
         _overhead(bounds),
-        charger_tours() if "gbt" in bounds.features else (),
+        *((rectifier_tours(),) if "rectifier" in bounds.features else ()),
+        *((charger_tours(),) if "gbt" in bounds.features else ()),
     )
     scaled = [
         (title, start, duration_s, tuple(scaled_action(action, bounds) for action in actions))

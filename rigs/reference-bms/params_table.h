@@ -230,6 +230,13 @@
     X(line_soc_full_permille, 850, 0, 1000)          \
     X(line_soc_zero_permille, 900, 0, 1000)
 
+/* Diagnostics: dtc_pass_ms is how long a fault must have been watched for its test to count as passed; uds 1: answer the
+ * tester; uds_s3_ms ends a session without requests. */
+#define PARAMS_DIAGNOSTICS(X)                        \
+    X(dtc_pass_ms, 2000, 10, 600000)                 \
+    X(uds, 0, 0, 1)                                  \
+    X(uds_s3_ms, 5000, 100, 600000)
+
 /* GB/T 27930: on or off, and what the standard leaves open */
 #define PARAMS_GBT(X)                    \
     X(gbt, 0, 0, 1)                      \
@@ -253,6 +260,7 @@
     PARAMS_LIMITS(X)        \
     PARAMS_CHARGE_STATE(X)  \
     PARAMS_LINE(X)          \
+    PARAMS_DIAGNOSTICS(X)   \
     PARAMS_GBT(X)
 
 #endif
