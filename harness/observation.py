@@ -167,9 +167,7 @@ class Observation:
         return self._messages[key]
 
     def resets(self) -> NDArray[np.float64]:
-        """Times at which a fault reset was requested on the bus: the command's signals took their values. Power-ons
-        with a damaged non-volatile image are among them: what was latched before can no longer be known.
-        """
+        """Times of fault resets asked for on the bus, and of power-ons with a damaged image: latches are unknown."""
         return np.sort(np.concatenate((forgotten(self._trace), asked(self._profile, self.decoded, "reset-faults"))))
 
     def resets_heard(self) -> NDArray[np.float64]:

@@ -16,9 +16,6 @@ from harness.faults.model import FaultKind, Parameter
 _WIDE = 100.0
 
 
-_RIGS = {"": "ebus-lfp", "line": "trolleybus-lto", "gbt": "charger-gbt"}  # that have what a fault needs
-
-
 @click.command()
 @click.argument("kind", required=False)
 @json_option

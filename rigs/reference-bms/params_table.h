@@ -260,7 +260,7 @@
     PARAMS_LIMITS(X)        \
     PARAMS_CHARGE_STATE(X)  \
     PARAMS_LINE(X)          \
-    PARAMS_DIAGNOSTICS(X)                            \
+    PARAMS_DIAGNOSTICS(X)   \
     PARAMS_GBT(X)
 
 #endif

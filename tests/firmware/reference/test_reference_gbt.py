@@ -7,6 +7,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 
 MakeBms = Callable[..., Any]
@@ -319,3 +320,19 @@ def test_a_fault_of_the_pack_ends_the_session_with_bst(post: Post) -> None:
 def test_without_the_parameter_a_charger_finds_no_one(make_bms: MakeBms) -> None:
     post = Post(make_bms()).hello()
     assert not [frame for frame in post.bms.frames if frame[1] > 0x7FF]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_absurd_bytes_of_the_charger_leave_the_firmware_alive(post: Post, seed: int) -> None:
+    draw = np.random.default_rng(seed)
+    identifiers = (CHM, CRM, CML, CRO, CCS, CST, CSD, CEM, ANSWER, 0x1CEBF456, 0x1CECFF56, 0x1CEBFF56, 0x1807F456)
+    post.ready()
+    for _ in range(2000):
+        words_known = [0, 1, 16, 17, 19, 32, 0xAA, 255, int(draw.integers(256))]
+        data = bytes(draw.choice(words_known, size=int(draw.integers(9))).tolist())
+        identifier = identifiers[int(draw.integers(len(identifiers)))]
+        assert post.bms.receive(identifier, data, flags=1, length=len(data)) == 0
+        if draw.random() < 0.3:
+            post.bms.run(0.01)
+    post.bms.run(1.0)
+    assert post.bms.state in ("Standby", "Precharge", "Charge", "Fault")
