@@ -62,10 +62,8 @@ def _add_hysteresis(pybamm: Any, model: Any, cell: CellFile, parallel: int) -> N
     model.initial_conditions[state] = pybamm.Scalar(0.0)
 
 
-def _parameters(pybamm: Any, cell: CellFile, parallel: int, soc: float, cooling: Cooling) -> dict[str, Any]:
-    tables = cell.model(parallel)
-    share = {"R1": tables.r1_ratio, "R2": tables.r2_ratio}
-    tau_s = {"C1": tables.tau1_s, "C2": tables.tau2_s}
+def _open_circuit(pybamm: Any, tables: Any) -> tuple[Any, Any]:
+    """The open-circuit voltage over charge and temperature with hysteresis, and the change of it that makes heat."""
 
     def over_soc(values: Numbers, at: Any) -> Any:
         return pybamm.Interpolant(tables.soc, values, at, interpolator="linear")
@@ -83,6 +81,16 @@ def _parameters(pybamm: Any, cell: CellFile, parallel: int, soc: float, cooling:
     def reversible(_ocv: Any, degc: Any) -> Any:
         at = pybamm.Variable("SoC")
         return entropy(at) + hysteresis_v(at) / (degc + KELVIN)  # its heat is current times this times temperature
+
+    return ocv, reversible
+
+
+def _parameters(pybamm: Any, cell: CellFile, parallel: int, soc: float, cooling: Cooling) -> dict[str, Any]:
+    tables = cell.model(parallel)
+    share = {"R1": tables.r1_ratio, "R2": tables.r2_ratio}
+    tau_s = {"C1": tables.tau1_s, "C2": tables.tau2_s}
+
+    ocv, reversible = _open_circuit(pybamm, tables)
 
     def r0(degc: Any, current: Any, at: Any) -> Any:
         places = (tables.temp_degc, tables.soc)
