@@ -33,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Look over a bench or a rig: adapter, instruments, safe state, clock; what to do.",
     ),
     "monitor": ("harness.cli.monitor", "Show a CAN bus: decoded values, periods, counters, checksums, load."),
+    "uds": ("harness.cli.uds", "Ask a controller by UDS: trouble codes, identifiers, session, reset."),
     "faults": ("harness.cli.listing", "List the fault catalogue, or explain one kind of fault."),
     "rigs": ("harness.cli.listing", "List the rigs that come with the harness."),
     "profiles": ("harness.cli.profiles", "List the product profiles that come with the harness, and their databases."),

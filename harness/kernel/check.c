@@ -302,6 +302,8 @@ const char *bh_check(const bh_config *config) {
         {"max_events", config->max_events, 0, MAX_PLAN},
         {"max_faults", config->max_faults, 0, MAX_PLAN},
         {"bus.n_buses", bus->n_buses, 1, BH_MAX_BUSES},
+        {"tester.bus", config->tester.bus, 0, bus->n_buses - 1},
+        {"tester.request_id", config->tester.request_id, 0, config->tester.extended ? 0x1FFFFFFF : 0x7FF},
         {"bus.bitrate", bus->bitrate, 10000, 1000000},
         {"bus.data_bitrate", bus->data_bitrate != 0 ? bus->data_bitrate : bus->bitrate, bus->bitrate, 10000000},
     };

@@ -103,7 +103,8 @@ enum {
     BH_EVENT_LOAD_SCALE,    /* factor on the load profile; 0 = standstill */
     BH_EVENT_LOAD_TIME_S,   /* put the load profile to this time */
     BH_EVENT_SOC,           /* state of charge of all cells, spread kept */
-    BH_EVENT_NVM            /* at the next power-on: XOR byte index of the NVM image with value; index -1 = erase it */
+    BH_EVENT_NVM,           /* at the next power-on: XOR byte index of the NVM image with value; index -1 = erase it */
+    BH_EVENT_TESTER         /* the diagnostic tester sends index bytes of the payload: a request; value 1: a bare frame */
 };
 
 typedef struct bh_event {
@@ -149,6 +150,7 @@ typedef struct bh_config {
     const bh_field *sent_fields;
     int32_t n_received_fields;
     const bh_field *received_fields;
+    bh_tester_config tester;
     int32_t max_events; /* room to reserve */
     int32_t max_faults;
     bh_firmware firmware;

@@ -7,8 +7,7 @@
  * controller is given), faults.c (shapes), frame_check.c, bend.c (faults on the truth), bus.c and what bus.h names,
  * bits.c (frame lengths), restbus.c, protect.c (counters and checksums),
  * field.c (numbers in payloads), row.c (trace), check.c (configuration), controller.c (calls of the firmware),
- * outside.c (inputs from outside, frames for a real bus),
- * soak.c (long runs),
+ * tester.c (the diagnostic tester), soak.c (long runs), outside.c (inputs from outside, frames for a real bus),
  * guard.c (hang and crash), state.c (firmware memory, checkpoints).
  */
 #ifndef BH_SIM_H
@@ -21,6 +20,7 @@
 #include "restbus.h"
 #include "sense.h"
 #include "state.h"
+#include "tester.h"
 #include "wire.h"
 
 enum { BH_ERROR_TEXT = 384, BH_NVM_MAX = 1 << 20, BH_NVM_FLIPS = 8 };
@@ -60,6 +60,7 @@ struct bh_sim {
     bh_restbus restbus;
     bh_buses buses;
     bh_wire wire;
+    bh_tester tester;
 
     bh_event *events; /* [max_events] */
     int32_t max_events;

@@ -13,6 +13,7 @@
 #include "line.h"
 #include "measure.h"
 #include "params.h"
+#include "uds.h"
 
 #include <string.h>
 
@@ -78,7 +79,7 @@ static can_rx_rejects *rejects_of(uint32_t id) {
 
 bool can_rx_push(uint32_t id, uint32_t length, const uint8_t *data) {
     can_rx_rejects *rejects = rejects_of(id);
-    if (rejects == NULL) {
+    if (uds_push(id, length, data) || (rejects == NULL)) {
         return true;
     }
     if (length != CAN_BYTES) {

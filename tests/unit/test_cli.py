@@ -104,10 +104,12 @@ def test_rigs_lists_name_path_and_title() -> None:
     assert "bus" in bus["title"].lower()
 
 
-def test_requirements_lists_id_kind_title_and_source_of_all_seven_kinds() -> None:
+def test_requirements_lists_id_kind_title_and_source_of_all_kinds() -> None:
     requirements = document(call("requirements", "ebus-lfp", "--json"))["requirements"]
     assert len(requirements) >= 28
-    assert {"trip", "limit", "accuracy", "cycle", "sequence", "invariant", "goal"} == {r["kind"] for r in requirements}
+    assert {"trip", "limit", "accuracy", "cycle", "sequence", "invariant", "goal", "diagnosis"} == {
+        r["kind"] for r in requirements
+    }
     assert all(r["id"] and r["title"] and r["source"] for r in requirements)
 
 
