@@ -14,6 +14,7 @@
 #include "can_bus.h"
 #include "can_rx.h"
 #include "contactor.h"
+#include "dtc.h"
 #include "faults.h"
 #include "frozen.h"
 #include "limits.h"
@@ -25,6 +26,7 @@
 #include "soc.h"
 #include "state.h"
 #include "thermal.h"
+#include "uds.h"
 
 #define MARGIN_MS 5000U /* run task by task before and behind a moment that counts */
 #define STEP_MS 1000U   /* the same of a state of charge that is shown to a permille */
@@ -38,7 +40,8 @@ static bool at_work(void) {
 }
 
 static bool nothing_pending(void) {
-    return (faults_active() == 0U) && !protect_pending() && !overcurrent_pending() && limits_settled();
+    return (faults_active() == 0U) && !protect_pending() && !overcurrent_pending() && limits_settled() &&
+           !dtc_pending() && !uds_busy();
 }
 
 static bool messages_flow(void) {
