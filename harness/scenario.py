@@ -20,7 +20,8 @@ from harness.faults.check import DIAGNOSTICS, Bounds, resolve
 from harness.tomlfile import FileModel, KeyPath, dotted, line_of, load_model, parse_toml, read_text, validate
 
 Start = Literal["off", "standby", "drive", "charge"]
-Time = Annotated[float, Field(ge=0.0, le=86_400.0)]
+LONGEST_S = 1e8  # three years: a long run (harness.rig.longrun)
+Time = Annotated[float, Field(ge=0.0, le=LONGEST_S)]
 Command = Literal[
     "drive",
     "standby",
@@ -159,6 +160,12 @@ class Scenario(FileModel):
     def actions(self) -> tuple[Action, ...]:
         """The actions in order of time; equal times keep their order in the file."""
         return tuple(sorted(self.action, key=lambda action: action.at_s))
+
+
+class LongScenario(Scenario):
+    """A scenario that may last for years: only long runs play it."""
+
+    duration_s: Annotated[float, Field(gt=0.0, le=LONGEST_S)] = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)

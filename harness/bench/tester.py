@@ -60,8 +60,9 @@ class DiagnosticTester:
                     f"no answer to {request.hex(' ').upper()} within {patience_s:g} s on identifier "
                     f"0x{self._diagnostics.response_id:X}: is the controller on, and its diagnostics too?"
                 )
-            patience_s = FLOW_S
-            if frame[1:2] == bytes([uds.NEGATIVE]) and frame[3:4] == bytes([uds.PENDING]):
+            if frame[0] >> 4 in (isotp.FIRST, isotp.NEXT):
+                patience_s = FLOW_S
+            elif frame[1:2] == bytes([uds.NEGATIVE]) and frame[3:4] == bytes([uds.PENDING]):
                 patience_s = P2_EXTENDED_S
             yield frame
 

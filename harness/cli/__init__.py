@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "new": ("harness.cli.new", "Make a rig folder to grow from the database of a product."),
     "inject": ("harness.cli.inject", "Inject one fault and show the reaction against its budget."),
     "replay": ("harness.cli.replay", "Play a scenario file and judge it."),
+    "soak": ("harness.cli.soak", "Days and years of a rig in minutes: time passes at once where nothing happens."),
     "judge": ("harness.cli.judge", "Judge a recording offline: a bus log, a trace or a run directory."),
     "shell": ("harness.cli.shell", "Poke a rig or a bench by hand while it runs: live table and prompt."),
     "doctor": (

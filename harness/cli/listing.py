@@ -81,10 +81,18 @@ def _print_kind(entry: FaultKind) -> None:
     ]
     _print_table(("parameter", "unit", "allowed", "default", "meaning"), rows)
     words = " ".join(f"{p.name}={_example(p)}" for p in entry.parameters if p.default is None)
+    shipped = _rigs_with(entry.needs) if entry.needs else ["ebus-lfp"]
     if entry.needs:
-        click.echo(f"\nonly on rigs with {NEEDS[entry.needs]}; no shipped rig has one")
-    rig = "RIG" if entry.needs else "ebus-lfp"
+        click.echo(f"\nonly on rigs with {NEEDS[entry.needs]}: {', '.join(shipped) or 'no shipped rig'}")
+    rig = shipped[0] if shipped else "RIG"
     click.echo(f"\nexample: {f'bms-harness inject {rig} {entry.kind} {words}'.strip()}")
+
+
+def _rigs_with(feature: str) -> list[str]:
+    """The shipped rigs that have something not every rig has."""
+    from harness.rig import load_rig, shipped_rigs  # noqa: PLC0415 - not needed for --help
+
+    return [rig.name for rig in map(load_rig, shipped_rigs()) if feature in rig.features]
 
 
 def _example(parameter: Parameter) -> str:
@@ -171,7 +179,7 @@ def _list_requirements(rig: str, *, as_json: bool) -> None:
 
 
 def _list_clauses(rig: str, *, as_json: bool) -> None:
-    from harness.report.clauses import STATUS_WORDS  # noqa: PLC0415 - not needed for --help
+    from harness.report.clauses import STATUS_WORDS, answer_text  # noqa: PLC0415 - not needed for --help
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
     from harness.rig.clauses import clauses_record  # noqa: PLC0415 - see above
 
@@ -187,10 +195,7 @@ def _list_clauses(rig: str, *, as_json: bool) -> None:
         return
     for pack in packs:
         click.echo(f"\n{pack['title']} ({pack['norm']})")
-        rows = [
-            (c["id"], STATUS_WORDS[c["status"]], c["title"], ", ".join(c["requirements"]) or c["out_of_reach"] or "")
-            for c in pack["clauses"]
-        ]
+        rows = [(c["id"], STATUS_WORDS[c["status"]], c["title"], answer_text(c)) for c in pack["clauses"]]
         _print_table(("clause", "status", "title", "requirements, or why there are none"), rows)
 
 

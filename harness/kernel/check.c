@@ -149,6 +149,9 @@ static const char *check_line(const bh_environment_config *environment) {
     if (environment->line_w == NULL || !(environment->line_min_v >= 0 && environment->line_min_v < environment->line_max_v)) {
         return "environment.line_w is missing, or line_min_v is not below line_max_v";
     }
+    if (!(environment->float_v >= 0 && environment->float_v <= 1e5)) {
+        return "environment.float_v must be in 0..100000 V";
+    }
     return FIRST_PROBLEM(check_range("environment.line_v", environment->line_v, environment->n_load, 0, 1e5),
                          check_range("environment.line_w", environment->line_w, environment->n_load, 0, 1e8))
                ? problem
@@ -168,6 +171,8 @@ static const char *check_environment(const bh_environment_config *environment) {
         {"environment.charger_max_a", environment->charger_max_a, 0, 1e5},
         {"environment.charger_max_v", environment->charger_max_v, 0, 1e5},
         {"environment.charger_slope_a_per_s", environment->charger_slope_a_per_s, 1e-3, 1e9},
+        {"environment.charger_protocol", environment->charger_protocol, BH_PROTOCOL_CYCLIC, BH_PROTOCOL_GBT_27930},
+        {"environment.charger_min_v", environment->charger_min_v, 0, 1e5},
     };
     if ((problem = CHECK_BOUNDS(bounds)) != NULL || (problem = check_line(environment)) != NULL) {
         return problem;

@@ -16,6 +16,7 @@
 #include "bus_types.h"
 #include "fault_types.h"
 #include "outside_types.h"
+#include "soak_types.h"
 #include "trace_types.h"
 
 enum { BH_ABI_VERSION = 1, BH_FOREVER_S = 1000000000 };
@@ -81,6 +82,7 @@ typedef struct bh_environment_config {
     const double *line_w;    /* [n_load] power taken from the line while its voltage is in the window */
     double line_min_v;       /* the window; outside it nothing is taken from the line */
     double line_max_v;
+    double float_v;          /* the feed holds the link at this voltage, with less power; 0 = it gives line_w always */
     double load_min_link_v;  /* the inverter stops below this */
     double auxiliary_w;      /* drawn whenever the main contactors are closed */
     double limit_lag_s;      /* time constant with which vehicle and charger follow the BMS limits */
@@ -88,6 +90,8 @@ typedef struct bh_environment_config {
     double charger_max_a;
     double charger_max_v;
     double charger_slope_a_per_s;
+    int32_t charger_protocol; /* BH_PROTOCOL_* */
+    double charger_min_v;     /* what it offers in CML */
 } bh_environment_config;
 
 /* ---- events: what the scenario does besides faults --------------------------------------------------------- */
@@ -124,6 +128,8 @@ typedef struct bh_firmware {
     int (*can_tx)(fil_frame *frames, int max);
     int (*nvm)(int op, uint8_t *buffer, uint32_t size);
     const char *(*last_error)(void);
+    uint32_t (*idle)(void); /* optional, with pass; NULL: not there */
+    int (*pass)(uint32_t ms);
     const void *address; /* of any object inside the library: finds its segments */
     /* Writable memory as it was right after loading: put back before every power-on, so that a power cycle and a second
      * simulation start from it. NULL: this build or platform cannot be copied; bh_state_size is 0, boot afresh. */
@@ -186,6 +192,11 @@ int bh_replan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fa
 
 /* Advance to until_ns (a multiple of the tick), recording. Returns BH_*. */
 int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace);
+
+/* A long run: as bh_run into an empty trace, but where nothing happens time passes at once (soak.c). Returns when
+ * soak->left_ns has passed, or the trace has enough rows or no room; BH_*. Times of the simulation, of reports and of the
+ * trace leave the strides out; soak->strides has them. */
+int bh_soak_run(bh_sim *sim, bh_soak *soak, bh_trace *trace);
 
 uint64_t bh_now_ns(const bh_sim *sim);
 const bh_fault_report *bh_fault_reports(const bh_sim *sim);

@@ -130,6 +130,8 @@ static void start_tick(bh_sim *sim) {
     }
     bh_restbus_send(&sim->restbus, &sim->buses, &sim->faults, sim->now_ns, sim->now_ns + sim->tick_ns,
                     sim->controls.plug);
+    bh_gbt_step(&sim->gbt, &sim->buses, &sim->faults, sim->truth, sim->controls.plug, sim->now_ns);
+    bh_gbt_orders(&sim->gbt, &sim->faults, &sim->heard, sim->now_ns);
     bh_faults_bend(&sim->faults, sim->plant, sim->now_ns, sim->tick);
     sim->controls.contactors = sim->outputs.contactors;
     sim->controls.balancing = sim->n_balancing > 0 ? sim->balancing : NULL;
@@ -149,6 +151,7 @@ static void deliver_marked(bh_sim *sim, const bh_slot *slot, uint64_t end_ns) {
     if ((slot->node == BH_NODE_DUT || slot->node == BH_NODE_FOREIGN) && !unheard) {
         bh_restbus_hear(&sim->restbus, &sim->heard, &frame, end_ns);
         bh_tester_hear(&sim->tester, &sim->buses, &frame, end_ns);
+        bh_gbt_hear(&sim->gbt, &sim->faults, &frame, end_ns);
     }
 }
 
@@ -162,6 +165,7 @@ static void run_buses(bh_sim *sim) {
         } else if (slot->node == BH_NODE_DUT) {
             bh_restbus_hear(&sim->restbus, &sim->heard, &slot->frame, end_ns);
             bh_tester_hear(&sim->tester, &sim->buses, &slot->frame, end_ns);
+            bh_gbt_hear(&sim->gbt, &sim->faults, &slot->frame, end_ns);
         } else if (sim->powered && bh_bus_dut_hears(&sim->buses, slot->frame.bus)) {
             bh_controller_receive(sim, &slot->frame);
         }
@@ -177,7 +181,7 @@ static int run_controller(bh_sim *sim) {
     return result != BH_OK ? result : bh_controller_send(sim);
 }
 
-static int run_tick(bh_sim *sim) {
+int bh_run_tick(bh_sim *sim) {
     start_tick(sim);
     if (sim->faults.truth.n > 0) {
         bh_faults_observe(&sim->faults, sim->plant, sim->now_ns, sim->dt_s);
@@ -206,7 +210,7 @@ static int run_ticks(void *context) {
         if (trace->n_rows >= trace->max_rows || trace->n_frames + sim->frame_room > trace->max_frames) {
             return BH_FULL;
         }
-        const int result = run_tick(sim);
+        const int result = bh_run_tick(sim);
         if (result != BH_OK) {
             return result;
         }
@@ -238,6 +242,11 @@ static const char *problem_of_trace(const bh_trace *trace) {
         return "record_every must be >= 1 and frame_width 8 or 64";
     }
     return NULL;
+}
+
+int bh_refuse_run(bh_sim *sim, const char *why) {
+    snprintf(sim->error, sizeof sim->error, "%s", why);
+    return BH_BAD_CONFIG;
 }
 
 int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace) {

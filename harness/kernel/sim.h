@@ -7,7 +7,8 @@
  * controller is given), faults.c (shapes), frame_check.c, bend.c (faults on the truth), bus.c and what bus.h names,
  * bits.c (frame lengths), restbus.c, protect.c (counters and checksums),
  * field.c (numbers in payloads), row.c (trace), check.c (configuration), controller.c (calls of the firmware),
- * tester.c (the diagnostic tester), outside.c (inputs from outside, frames for a real bus),
+ * gbt.c, gbt_send.c, gbt_tp.c (a charger that speaks GB/T 27930), tester.c (the diagnostic tester),
+ * soak.c (long runs), outside.c (inputs from outside, frames for a real bus),
  * guard.c (hang and crash), state.c (firmware memory, checkpoints).
  */
 #ifndef BH_SIM_H
@@ -15,6 +16,7 @@
 
 #include "bus.h"
 #include "faults.h"
+#include "gbt.h"
 #include "guard.h"
 #include "internal.h"
 #include "restbus.h"
@@ -58,6 +60,7 @@ struct bh_sim {
     bh_sense sense;
     bh_faults faults;
     bh_restbus restbus;
+    bh_gbt gbt;
     bh_buses buses;
     bh_wire wire;
     bh_tester tester;
@@ -76,6 +79,7 @@ struct bh_sim {
     bh_nvm nvm;
 
     bh_trace *trace; /* of the run under way, NULL outside */
+    bh_soak *soak;   /* the same of a long one */
     uint64_t until_ns;
     int64_t frame_room; /* most frames that can end in one tick */
 
@@ -94,6 +98,12 @@ int bh_controller_supply(bh_sim *sim); /* power on or off as the supply says */
 void bh_controller_receive(bh_sim *sim, const fil_frame *frame);
 int bh_controller_step(bh_sim *sim);
 int bh_controller_send(bh_sim *sim); /* its frames onto the buses */
+
+int bh_controller_fail(bh_sim *sim, const char *call, int result); /* the text of what a call returned */
+
+/* run.c: one tick, guarded; why a run cannot begin, BH_BAD_CONFIG. */
+int bh_run_tick(bh_sim *sim);
+int bh_refuse_run(bh_sim *sim, const char *why);
 
 /* run.c: body with its errors and cuts noted in the simulation; returns BH_*. */
 int bh_guarded(bh_sim *sim, int (*body)(void *sim));

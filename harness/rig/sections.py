@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -111,7 +111,8 @@ class VehicleSection(FileModel):
 class LoadSection(FileModel):
     """What hangs on the link when it is no vehicle that drives a cycle: a duty file, and how it answers to limits.
 
-    `line_min_v` and `line_max_v` are the window of an overhead line, for duties that know one.
+    `line_min_v` and `line_max_v` are the window of an overhead line, for duties that know one. With `float_v` the
+    line is a rectifier that holds the link at that voltage: it gives as much of its power as lifts the link there.
     """
 
     duty: Reference
@@ -122,14 +123,21 @@ class LoadSection(FileModel):
     limit_timeout_s: NonNegative = 0.0
     line_min_v: NonNegative = 0.0
     line_max_v: NonNegative = 0.0
+    float_v: NonNegative = 0.0
 
 
 class ChargerSection(FileModel):
-    """The charger at the plug."""
+    """The charger at the plug.
+
+    `protocol`: "cyclic" sends the profile's messages of the charger; "gbt-27930" goes through the stages of that
+    standard with 29-bit frames, and `min_v` is the least voltage that it offers.
+    """
 
     max_a: Positive
     max_v: Positive
     slope_a_per_s: Positive
+    protocol: Literal["cyclic", "gbt-27930"] = "cyclic"
+    min_v: NonNegative = 0.0
 
 
 class BusSection(FileModel):

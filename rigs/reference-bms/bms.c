@@ -14,14 +14,17 @@
 #include "dtc.h"
 #include "faults.h"
 #include "frozen.h"
+#include "gbt.h"
 #include "j1939.h"
 #include "limits.h"
 #include "line.h"
+#include "longrun.h"
 #include "measure.h"
 #include "nvm.h"
 #include "overcurrent.h"
 #include "params.h"
 #include "protect.h"
+#include "seeded_step.h"
 #include "soc.h"
 #include "state.h"
 #include "thermal.h"
@@ -51,6 +54,7 @@ uint32_t bms_init(const bms_start *start) {
     thermal_init();
     soc_init(nvm_charge_uah(), nvm_throughput_mah());
     overcurrent_init(latched);
+    seeded_step_init();
     contactor_init();
     contact_init();
     state_init(task.now_ms);
@@ -60,6 +64,7 @@ uint32_t bms_init(const bms_start *start) {
     can_bus_init(task.now_ms);
     can_rx_init(task.now_ms);
     j1939_init();
+    gbt_init();
     can_tx_init(start->variant);
     uds_init(task.now_ms);
     dtc_init();
@@ -97,6 +102,7 @@ void bms_task(const bms_inputs *inputs) {
     const bool slow = (task.slot % BMS_FAST_PER_SLOW) == 0U;
     can_rx_step(task.now_ms);
     measure_step(inputs);
+    seeded_step();
     frozen_step(inputs);
     soc_count();
     if (slow) {
@@ -105,10 +111,11 @@ void bms_task(const bms_inputs *inputs) {
     contact_step(task.now_ms);
     contactor_compare();
     can_rx_put_ages(task.now_ms);
+    gbt_step(inputs, task.now_ms);
     can_bus_step(task.now_ms, inputs->can_bus_off);
     protect_step(state_watch());
     overcurrent_step();
-    faults_update(protect_causes() | overcurrent_causes(), can_rx_take_reset());
+    faults_update(protect_causes() | overcurrent_causes() | gbt_causes(), can_rx_take_reset());
     state_step(task.now_ms, can_rx_heard(), can_rx_mode());
     contactor_step(task.now_ms);
     dtc_step();
@@ -126,4 +133,13 @@ void bms_task(const bms_inputs *inputs) {
     nvm_flush();
     task.slot = (task.slot + 1U) % BMS_FAST_PER_SECOND;
     task.now_ms += BMS_FAST_MS;
+}
+
+uint32_t bms_idle_ms(void) {
+    return longrun_idle_ms(task.now_ms);
+}
+
+void bms_pass(uint32_t ms) {
+    longrun_pass(ms);
+    task.now_ms += ms;
 }

@@ -12,6 +12,7 @@
 #include "can_tx.h"
 #include "contactor.h"
 #include "defect.h"
+#include "gbt.h"
 #include "j1939.h"
 #include "measure.h"
 #include "nvm.h"
@@ -184,13 +185,28 @@ int fil_step(const fil_inputs *inputs, fil_outputs *outputs) {
     return 0;
 }
 
+uint32_t fil_idle(void) {
+    return (port.ready && port.started) ? bms_idle_ms() : 0U;
+}
+
+int fil_pass(uint32_t ms) {
+    if ((ms > fil_idle()) || ((ms % BMS_SECOND_MS) != 0U)) {
+        return refuse(__LINE__, "more time to pass than there is, or not whole seconds", "");
+    }
+    bms_pass(ms);
+    port.last_us += (uint64_t)ms * US_PER_MS;
+    return 0;
+}
+
 int fil_can_rx(const fil_frame *frame) {
     const uint8_t other = (uint8_t)(FIL_FRAME_FD | FIL_FRAME_REMOTE | FIL_FRAME_ERROR);
     if (!port.ready || (frame->bus != CAN_BUS) || ((frame->flags & other) != 0U)) {
         return 0; /* not for this controller */
     }
     if ((frame->flags & (uint8_t)FIL_FRAME_EXTENDED) != 0U) {
-        j1939_push(frame->id, frame->length, frame->data);
+        if (!j1939_push(frame->id, frame->length, frame->data)) {
+            gbt_push(frame->id, frame->length, frame->data);
+        }
         return 0;
     }
     if (!can_rx_push(frame->id, frame->length, frame->data)) {

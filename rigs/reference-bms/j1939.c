@@ -105,11 +105,14 @@ static void take_request(uint8_t source, uint8_t destination, const uint8_t *dat
     }
 }
 
-void j1939_push(uint32_t id, uint32_t length, const uint8_t *data) {
+bool j1939_push(uint32_t id, uint32_t length, const uint8_t *data) {
     const uint32_t group = (id >> 8U) & 0x3FF00U; /* of an addressed message */
     const uint8_t destination = (uint8_t)(id >> 8U);
-    if (j1939_tp_push(id, length, data) || !node.on) {
-        return;
+    if (j1939_tp_push(id, length, data)) {
+        return true;
+    }
+    if (!node.on) {
+        return false;
     }
     const bool for_us = (destination == own_address()) || ((destination == J1939_GLOBAL) && !DEFECT(244));
     if ((group == PGN_REQUEST) && (length == REQUEST_BYTES) && for_us) {
@@ -118,6 +121,7 @@ void j1939_push(uint32_t id, uint32_t length, const uint8_t *data) {
     if ((group == PGN_CLAIM) && (length == NAME_BYTES) && ((uint8_t)id == own_address())) {
         contend(data);
     }
+    return true;
 }
 
 static void answer(const request *asked) {

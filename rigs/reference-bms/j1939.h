@@ -12,8 +12,8 @@
 
 void j1939_init(void);
 
-/* A frame with 29-bit identifier came. */
-void j1939_push(uint32_t id, uint32_t length, const uint8_t *data);
+/* A frame with 29-bit identifier came. Returns whether it was one of J1939 for this node, or of the transport. */
+bool j1939_push(uint32_t id, uint32_t length, const uint8_t *data);
 
 /* Every 10 ms, after can_tx_step; slot: position in the second. Off line nothing is sent and what was under way is
  * forgotten. */

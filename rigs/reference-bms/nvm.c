@@ -181,6 +181,18 @@ void nvm_tick(void) {
     nvm.operating_s++;
 }
 
+void nvm_pass(uint32_t seconds, int64_t charge_uah, uint32_t throughput_mah) {
+    const int64_t moved_uah = (charge_uah > nvm.charge_uah) ? (charge_uah - nvm.charge_uah)
+                                                            : (nvm.charge_uah - charge_uah);
+    const uint32_t changes = (moved_uah < (int64_t)seconds) ? (uint32_t)moved_uah : seconds;
+    nvm.operating_s += seconds;
+    if (changes > 0U) {
+        nvm.writes += changes - 1U;
+        nvm_store_charge(charge_uah, throughput_mah);
+        nvm_flush();
+    }
+}
+
 uint32_t nvm_read(uint8_t *buffer, uint32_t size) {
     if (size < NVM_SIZE) {
         return 0U;

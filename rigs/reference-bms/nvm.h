@@ -35,6 +35,9 @@ void nvm_log(uint32_t kind); /* FAULT_* or EVENT_* */
 /* Every second. */
 void nvm_tick(void);
 
+/* So many seconds have passed, at the end of which the charge is this: it was stored in each in which it changed. */
+void nvm_pass(uint32_t seconds, int64_t charge_uah, uint32_t throughput_mah);
+
 /* Write what changed into the image. */
 void nvm_flush(void);
 

@@ -220,13 +220,6 @@
     X(j1939, 0, 0, 1)                                \
     X(j1939_address, 243, 0, 253)
 
-/* Diagnostics: dtc_pass_ms is how long a fault must have been watched for its test to count as passed; uds 1: answer the
- * tester; uds_s3_ms ends a session without requests. */
-#define PARAMS_DIAGNOSTICS(X)                        \
-    X(dtc_pass_ms, 2000, 10, 600000)                 \
-    X(uds, 0, 0, 1)                                  \
-    X(uds_s3_ms, 5000, 100, 600000)
-
 /* Overhead line, off by default: a 600 V line in the limits of EN 50163, 400 to 720 V, 800 V for minutes. pole_feed_mv: what
  * may be touched, 60 V DC as in UN R100. line_soc_*: between these, charging ends while the line is live. */
 #define PARAMS_LINE(X)                               \
@@ -247,6 +240,27 @@
     X(line_soc_full_permille, 850, 0, 1000)          \
     X(line_soc_zero_permille, 900, 0, 1000)
 
+/* Diagnostics: dtc_pass_ms is how long a fault must have been watched for its test to count as passed; uds 1: answer the
+ * tester; uds_s3_ms ends a session without requests. */
+#define PARAMS_DIAGNOSTICS(X)                        \
+    X(dtc_pass_ms, 2000, 10, 600000)                 \
+    X(uds, 0, 0, 1)                                  \
+    X(uds_s3_ms, 5000, 100, 600000)
+
+/* GB/T 27930: on or off, and what the standard leaves open */
+#define PARAMS_GBT(X)                    \
+    X(gbt, 0, 0, 1)                      \
+    X(gbt_slack_ms, 100, 0, 1000)        \
+    X(gbt_least_ma, 10000, 0, 400000)    \
+    X(gbt_excess_ma, 20000, 0, 400000)   \
+    X(gbt_excess_mv, 10000, 0, 100000)   \
+    X(gbt_excess_ms, 2000, 10, 60000)    \
+    X(gbt_taper_ma, 9000, 0, 400000)     \
+    X(gbt_full_ms, 10000, 100, 600000)   \
+    X(gbt_told_ms, 250, 10, 5000)        \
+    X(gbt_weld_ms, 2000, 0, 60000)       \
+    X(gbt_weld_permille, 985, 0, 2000)
+
 #define PARAMS_TABLE(X)     \
     PARAMS_CELL_VOLTAGE(X)  \
     PARAMS_TEMPERATURE(X)   \
@@ -255,8 +269,9 @@
     PARAMS_CONTACTORS(X)    \
     PARAMS_LIMITS(X)        \
     PARAMS_CHARGE_STATE(X)  \
-    PARAMS_LINE(X)         \
+    PARAMS_LINE(X)          \
     PARAMS_DIAGNOSTICS(X)   \
+    PARAMS_GBT(X)           \
     PARAMS_MACHINE(X)
 
 #endif

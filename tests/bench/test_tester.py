@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +21,8 @@ from harness.rig import find_rig, load_rig
 from harness.rig.file import Rig
 from tests.bench.inprocess import SharedClock, WirePort, wire
 
-REQUEST, RESPONSE = 0x7E0, 0x7E8
+RESPONSE = 0x7E8
+NS_PER_S = 1_000_000_000
 
 
 @pytest.fixture(scope="module")
@@ -79,16 +80,24 @@ def test_a_reset_needs_its_session_and_a_refusal_says_why(tester: DiagnosticTest
 
 
 class Scripted(WirePort):
-    """A controller that answers by a table: request frames to what it sends for each."""
+    """A controller that answers by a table: request frames to what it sends for each, "3: 02 51 01" after 3 s."""
 
     def __init__(self, clock: ManualClock, answers: dict[str, list[str]]) -> None:
         super().__init__(clock)
+        self._due: list[PortFrame] = []
         self._answers = {bytes.fromhex(asked): told for asked, told in answers.items()}
 
     def send(self, frame: PortFrame) -> None:
         super().send(frame)
         for text in self._answers.get(frame.data.rstrip(b"\xcc"), []):
-            self.arrived.append(PortFrame(0, RESPONSE, bytes.fromhex(text)))
+            later_s, _, data = text.rpartition(":")
+            due_ns = self._clock.now_ns() + round(float(later_s or 0.0) * NS_PER_S)
+            self._due.append(PortFrame(due_ns, RESPONSE, bytes.fromhex(data)))
+
+    def receive(self) -> Sequence[PortFrame]:
+        due = [frame for frame in self._due if frame.t_ns <= self._clock.now_ns()]
+        self._due = [frame for frame in self._due if frame not in due]
+        return due
 
 
 Ask = Callable[[bytes, dict[str, list[str]]], uds.Exchange]
@@ -114,7 +123,7 @@ def test_an_answer_that_breaks_off_is_none(ask: Ask) -> None:
 
 
 def test_response_pending_is_waited_for_and_other_services_are_not_taken_for_the_answer(ask: Ask) -> None:
-    answer = ask(uds.HARD_RESET, {"02 11 01": ["03 7F 11 78", "02 7E 00", "02 51 01"]})
+    answer = ask(uds.HARD_RESET, {"02 11 01": ["03 7F 11 78", "1.0: 02 7E 00", "3.0: 02 51 01"]})
     assert b"\x51\x01" == answer.answer
 
 

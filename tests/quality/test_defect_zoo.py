@@ -43,8 +43,10 @@ def _last() -> int:
     return int(found[1])
 
 
-def test_no_id_is_beyond_defect_last() -> None:
-    assert max(_listed()) <= _last()
+def test_ids_rise_to_defect_last() -> None:
+    listed = _listed()
+    assert listed == sorted(listed)
+    assert _last() == listed[-1]
 
 
 def test_every_defect_listed_is_in_the_sources_and_the_other_way_round() -> None:

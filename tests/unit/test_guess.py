@@ -99,6 +99,12 @@ def test_states_come_from_the_value_table(tmp_path: Path) -> None:
     assert item.confidence >= LIKELY
 
 
+def test_states_that_the_signal_cannot_carry_do_not_count(tmp_path: Path) -> None:
+    table = 'VAL_ 256 BmsState 0 "IDLE" 1 "PRECHARGE" 2 "NORMAL" 3 "CHARGE" 4 "ERROR" ;'
+    item = only(guessed(tmp_path, 'BmsState : 0|2@1+ (1,0) [0|3] ""', more=table))
+    assert {"IDLE", "PRECHARGE", "NORMAL", "CHARGE"} == set(item.states)
+
+
 def test_an_incomplete_value_table_says_what_it_lacks(tmp_path: Path) -> None:
     table = 'VAL_ 256 BmsState 0 "IDLE" 1 "PRECHARGE" 2 "RUN" 4 "ERROR" ;'
     assert "charge" in only(guessed(tmp_path, 'BmsState : 0|4@1+ (1,0) [0|15] ""', more=table)).note
@@ -120,5 +126,5 @@ def test_cells_without_one_running_number_are_listed_in_the_order_of_the_bus(tmp
     assert () == found.arrays
     assert {f"cell_voltage_v[{number}]" for number in range(1, 13)} == {item.quantity for item in found.signals}
     paths = {item.quantity: item.path for item in found.signals}
-    assert ("Cells.Volt_0_A", "Cells.Volt_3_C") == (paths["cell_voltage_v[1]"], paths["cell_voltage_v[12]"])
+    assert ["Cells.Volt_0_A", "Cells.Volt_0_B", "Cells.Volt_1_A"] == [paths[f"cell_voltage_v[{n}]"] for n in (1, 2, 4)]
     assert all(item.confidence <= LIKELY for item in found.signals)

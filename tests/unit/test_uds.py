@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.canbus import isotp, uds
@@ -43,6 +43,7 @@ def recorded(*rows: tuple[float, int, str], flags: int = 0) -> Frames:
 
 
 @given(st.binary(min_size=8, max_size=4095))
+@example(bytes(200))  # sequence numbers wrap
 def test_a_message_split_into_frames_is_put_together_again(message: bytes) -> None:
     frames = isotp.split(message)
     assert {8} == {len(frame) for frame in frames}

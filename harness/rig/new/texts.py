@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.canbus.guess import LEAST, LIKELY, SURE, ArrayGuess, Guess, name_of_state
 from harness.canbus.model import Message, Signal
-from harness.canbus.product import Value
-from harness.rig.new.plan import Plan, Sent
+from harness.rig.new.plan import Plan, Sent, mode_value, raw_mode
 
 NUMBERS = (
     "pack_voltage_v", "link_voltage_v", "charger_voltage_v", "pack_current_a", "supply_v", "insulation_ohm",
@@ -143,15 +142,8 @@ def _restbus(plan: Plan) -> Iterable[str]:
 
 
 def _value(signal: Signal, name: str) -> str:
-    """A name of the value table, or the number where the table has the name twice."""
-    value: Value = name if name in signal.states.values() else int(name)
-    return quoted(value) if isinstance(value, str) else str(value)
-
-
-def raw_mode(signal: Signal, name: str) -> int:
-    """The raw value of a state as `states_of` names it."""
-    raw = signal.raw_state(name)
-    return int(name) if raw is None else raw
+    value = mode_value(signal, name)
+    return quoted(value) if isinstance(value, str) else repr(value)
 
 
 def _environment(plan: Plan) -> Iterable[str]:
@@ -172,17 +164,21 @@ def _environment(plan: Plan) -> Iterable[str]:
         if state is None:
             yield f'# {ready} = {{ signal = "MESSAGE.SIGNAL", states = ["NAME"] }}'
             continue
-        names = ", ".join(quoted(name) for name in _neighbours(plan, state, wanted))
-        yield f"{ready} = {{ signal = {quoted(state.path)}, states = [{names}] }}"
+        found = _neighbours(plan, state, wanted)
+        names = ", ".join(quoted(name) for _, name in found)
+        usable = "" if found[-1][0] else "# "  # a signal that was never sent reads 0, too
+        yield f"{usable}{ready} = {{ signal = {quoted(state.path)}, states = [{names}] }}"
 
 
-def _neighbours(plan: Plan, state: Guess, wanted: str) -> list[str]:
-    """Names of states that mean the same and stand side by side in the value table, not only number 0."""
+def _neighbours(plan: Plan, state: Guess, wanted: str) -> list[tuple[int, str]]:
+    """Numbers and names of states that mean the same and stand side by side in the value table; 0 only for want of
+    others.
+    """
     place = plan.database.find(state.path)
     assert place is not None
     raws = sorted((raw_mode(place[1], name), name) for name, meant in state.states.items() if meant == wanted)
     raws = [item for item in raws if item[0]] or raws
-    return [name for step, (raw, name) in enumerate(raws) if raw == raws[0][0] + step]
+    return [(raw, name) for step, (raw, name) in enumerate(raws) if raw == raws[0][0] + step]
 
 
 # ---- messages.h --------------------------------------------------------------------------------------------
