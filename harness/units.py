@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,9 @@ CONTROLLER_STATES: Mapping[str, int] = {
     "latched": 7,
     "shutdown": 8,
 }
+
+# What a rig is: decides which clauses of a norm apply to it. "charging" = a session with a charger that talks.
+Application = Literal["vehicle", "rail", "machine", "stationary", "charging"]
 
 
 @cache

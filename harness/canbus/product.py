@@ -106,7 +106,8 @@ class RestbusMessage:
 class Profile:
     """One product. `bindings` by quantity, array elements as "cell_voltage_v[17]"; `decoder` is the decode plan of its
     database; `commands[name][message]` are the signal values a command sets; `environment` by received value.
-    `unsent` are the messages of other nodes that the rest bus of this rig does not have (`sent_with`).
+    `unsent` are the messages of other nodes that the rest bus of this rig lacks (`sent_with`); `notes` are what a
+    person should know of it.
     """
 
     path: Path
@@ -119,6 +120,7 @@ class Profile:
     commands: Mapping[str, Mapping[str, Mapping[str, Value]]]
     environment: Mapping[str, Location]
     unsent: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
 
     @property
     def needs(self) -> frozenset[str]:

@@ -56,11 +56,12 @@ class SignalModel(FileModel):
 
 
 class ArrayModel(FileModel):
-    """Signals numbered from 1: `{i}` or `{i:03d}` in the name is the number."""
+    """Numbered signals: `{i}` or `{i:03d}` in the name is the number, which is `first` for element 1."""
 
     signal: str
     quantity: str
     count: Annotated[int, Field(ge=1, le=1000)]
+    first: Annotated[int, Field(ge=0, le=1000)] = 1
     scale: Factor = 1.0
     offset: Factor = 0.0
 
@@ -149,12 +150,21 @@ class HeardModel(FileModel):
     offset: Factor = 0.0
 
 
+class SourceModel(FileModel):
+    """Where a database that does not come with the profile is from, and the file the profile was written for."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    licence: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class ProfileFile(FileModel):
     """A whole profile file."""
 
     dbc: str
     title: str = ""
     strict: bool = True
+    source: SourceModel | None = None
     signals: Annotated[dict[str, Annotated[SignalModel, _table("quantity")]], Field(default_factory=dict)]
     arrays: Annotated[tuple[ArrayModel, ...], Field(strict=False)] = ()
     messages: Annotated[dict[str, MessageModel], Field(default_factory=dict)]

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from harness.faults.catalogue import find_kind
 from harness.faults.check import Bounds
 from harness.faults.scale import REFERENCE, scaled
 from harness.requirements.model import CurvePoint, Limit, Requirement
@@ -43,11 +44,21 @@ def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         (title, start, duration_s, tuple(scaled_action(action, bounds) for action in actions))
         for part in written
         for title, start, duration_s, actions in part
+        if all(_has_messages(action, bounds) for action in actions)
     ]
     return [
         Scenario(rig=rig, title=title, start=start, duration_s=duration_s, action=actions)
         for title, start, duration_s, actions in (*scaled, *_curves(requirements))
     ]
+
+
+def _has_messages(action: Action, bounds: Bounds) -> bool:
+    """Whether the rig's bus has the messages that a fault is to act on: not every one has a charger that speaks."""
+    if not isinstance(action, FaultAction):
+        return True
+    kind = find_kind(action.fault)
+    named = [item.name for item in kind.parameters if item.role == "message"] if kind is not None else []
+    return all(bounds.sends(name, str(action.parameters[name])) for name in named if name in action.parameters)
 
 
 _Tour = tuple[str, Start, float, tuple[Action, ...]]

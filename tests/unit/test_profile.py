@@ -109,6 +109,20 @@ def test_array_elements_count_from_1(tmp_path: Path) -> None:
     assert ("Cells.Cell01", "Cells.Cell02") == (bindings["cell_voltage_v[1]"].path, bindings["cell_voltage_v[2]"].path)
 
 
+def test_numbers_in_names_may_begin_elsewhere_than_elements(tmp_path: Path) -> None:
+    dbc = DBC.replace("Cell01", "Cell00").replace("Cell02", "Cell01")
+    bindings = load(tmp_path, PROFILE.replace("count = 2", "count = 2\nfirst = 0"), dbc).bindings
+    assert ("Cells.Cell00", "Cells.Cell01") == (bindings["cell_voltage_v[1]"].path, bindings["cell_voltage_v[2]"].path)
+
+
+def test_a_state_without_a_name_in_the_value_table_is_named_by_its_number(tmp_path: Path) -> None:
+    states = load(tmp_path, PROFILE.replace('Drive = "drive" }', '7 = "fault" }')).bindings["bms_state"].states
+    assert states is not None
+    assert ([0, 7], [0.0, 6.0]) == (states.raw.tolist(), states.canonical.tolist())
+    (problem,) = problems(tmp_path, PROFILE.replace('Drive = "drive" }', '16 = "fault" }'))
+    assert "16" in problem.found  # the signal has 4 bits
+
+
 def test_counters_and_checksums_of_the_controller(tmp_path: Path) -> None:
     protection = load(tmp_path).protections["State"]
     assert ("Alive", 15, "Crc") == (protection.counter, protection.counter_modulus, protection.crc)
