@@ -179,7 +179,7 @@ def _list_requirements(rig: str, *, as_json: bool) -> None:
 
 
 def _list_clauses(rig: str, *, as_json: bool) -> None:
-    from harness.report.clauses import STATUS_WORDS  # noqa: PLC0415 - not needed for --help
+    from harness.report.clauses import STATUS_WORDS, answer_text  # noqa: PLC0415 - not needed for --help
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
     from harness.rig.clauses import clauses_record  # noqa: PLC0415 - see above
 
@@ -195,10 +195,7 @@ def _list_clauses(rig: str, *, as_json: bool) -> None:
         return
     for pack in packs:
         click.echo(f"\n{pack['title']} ({pack['norm']})")
-        rows = [
-            (c["id"], STATUS_WORDS[c["status"]], c["title"], ", ".join(c["requirements"]) or c["out_of_reach"] or "")
-            for c in pack["clauses"]
-        ]
+        rows = [(c["id"], STATUS_WORDS[c["status"]], c["title"], answer_text(c)) for c in pack["clauses"]]
         _print_table(("clause", "status", "title", "requirements, or why there are none"), rows)
 
 
