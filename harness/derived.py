@@ -8,16 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.canbus.batch import Counts
+from harness.canbus.product import Profile
+from harness.canbus.uds import count_frames
 from harness.extremes import SENSOR_RANGE_DEGC, fastest_rise
 from harness.received import Times, rising
 from harness.requirements.evidence import Series
-from harness.trace import Trace
+from harness.trace import Frames, Trace
 
 RISE_WINDOW_S = 3.0
 RECOVERED_S = 1.0  # how long `recovered` tells of it
 KEPT_S = 2.0  # how long after a power-on what was kept over it is compared
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 _BUS_OFF = 2.0  # FIL_CAN_BUS_OFF
+
+
+def frame_counts(counts: Counts, frames: Frames, profile: Profile) -> dict[str, int]:
+    """Frames by what became of them. Requests and answers of diagnostics count apart where the database, as it may, has
+    no messages for them.
+    """
+    found = {name: int(getattr(counts, name)) for name in counts.__dataclass_fields__}
+    known = {message.id for message in profile.database.messages}
+    diagnostic = count_frames(frames, profile.diagnostics, known)
+    return {**found, "unknown_id": found["unknown_id"] - diagnostic, "diagnostic": diagnostic}
 
 
 def temp_rise(trace: Trace, *, broken: bool) -> NDArray[Any] | None:

@@ -18,7 +18,7 @@ from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
 from harness.canbus.uds import Exchange, dialogue, restarts
-from harness.derived import forgotten, recovered, restart_age, temp_rise, told_before_off
+from harness.derived import forgotten, frame_counts, recovered, restart_age, temp_rise, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -184,6 +184,10 @@ class Observation:
         if self._exchanges is None:
             self._exchanges = dialogue(self._trace.frames, self._profile.diagnostics)
         return self._exchanges
+
+    def frame_counts(self) -> dict[str, int]:
+        """Frames by what became of them, diagnostic ones apart from those the database does not know."""
+        return frame_counts(self.decoded.counts, self._trace.frames, self._profile)
 
     def _switched_on(self) -> NDArray[np.float64]:
         powered = self.output("powered")
