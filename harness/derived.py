@@ -46,6 +46,17 @@ def temp_rise(trace: Trace, *, broken: bool) -> NDArray[Any] | None:
     return fastest_rise(temps, trace.t_s, RISE_WINDOW_S)
 
 
+def switched_on(trace: Trace, powered: Series | None) -> Times:
+    """When the controller's power came on; 0 is among these when the run started switched off."""
+    if powered is None or not len(powered.t_s):
+        return np.empty(0)
+    booted = trace.header.get("start") == "off"
+    if trace.extremes.get("output", {}).get("powered", (0.0, 0.0))[0] > _HALF:
+        return powered.t_s[: int(booted)]
+    begins = rising(powered.value > _HALF)
+    return powered.t_s[begins if booted else begins[begins > 0]]
+
+
 def recovered(trace: Trace) -> NDArray[Any] | None:
     """1 for a second after the controller's CAN was bus-off and is not any more.
 

@@ -19,7 +19,7 @@ from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
 from harness.canbus.uds import Exchange, dialogue, restarts
-from harness.derived import forgotten, frame_counts, recovered, restart_age, temp_rise, told_before_off
+from harness.derived import forgotten, frame_counts, recovered, restart_age, switched_on, temp_rise, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -176,7 +176,7 @@ class Observation:
 
     def power_ons(self) -> NDArray[np.float64]:
         """Times at which the controller was switched on or reset by UDS; 0 too when the run started switched off."""
-        return np.sort(np.concatenate((self._switched_on(), restarts(self.exchanges()))))
+        return np.sort(np.concatenate((switched_on(self._trace, self.output("powered")), restarts(self.exchanges()))))
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """Every diagnostic request with its answer."""
@@ -187,16 +187,6 @@ class Observation:
     def frame_counts(self) -> dict[str, int]:
         """Frames by what became of them, diagnostic ones apart from those the database does not know."""
         return frame_counts(self.decoded.counts, self._trace.frames, self._profile)
-
-    def _switched_on(self) -> NDArray[np.float64]:
-        powered = self.output("powered")
-        if powered is None or not len(powered.t_s):
-            return np.empty(0)
-        booted = self._trace.header.get("start") == "off"
-        if self._trace.extremes.get("output", {}).get("powered", (0.0, 0.0))[0] > _HALF:
-            return powered.t_s[: int(booted)]
-        begins = rising(powered.value > _HALF)
-        return powered.t_s[begins if booted else begins[begins > 0]]
 
     # ---- columns ---------------------------------------------------------------------------------------------
 
