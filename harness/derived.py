@@ -9,10 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.canbus.batch import Counts
+from harness.canbus.product import Profile
+from harness.canbus.uds import count_frames
 from harness.extremes import SENSOR_RANGE_DEGC, fastest_rise
 from harness.received import Times, rising
 from harness.requirements.evidence import Series
-from harness.trace import Side, Trace
+from harness.trace import Frames, Side, Trace
 
 RISE_WINDOW_S = 3.0
 RECOVERED_S = 1.0  # how long `recovered` tells of it
@@ -22,6 +25,16 @@ _ROUNDING_S = 1e-6
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 _BUS_OFF = 2.0  # FIL_CAN_BUS_OFF
 Values = NDArray[Any]
+
+
+def frame_counts(counts: Counts, frames: Frames, profile: Profile) -> dict[str, int]:
+    """Frames by what became of them. Requests and answers of diagnostics count apart where the database, as it may, has
+    no messages for them.
+    """
+    found = {name: int(getattr(counts, name)) for name in counts.__dataclass_fields__}
+    known = {message.id for message in profile.database.messages}
+    diagnostic = count_frames(frames, profile.diagnostics, known)
+    return {**found, "unknown_id": found["unknown_id"] - diagnostic, "diagnostic": diagnostic}
 
 
 def temp_rise(trace: Trace, invalid: Values | None) -> Values | None:
@@ -50,6 +63,17 @@ def contact_losses(column: Callable[[Side, str], Values | None], trace: Trace, p
     since = np.maximum(since, trace.t_s - CONTACT_WINDOW_S + _ROUNDING_S)
     found = np.searchsorted(lost, trace.t_s, side="right") - np.searchsorted(lost, since, side="left")
     return np.asarray(found, np.float64)
+
+
+def switched_on(trace: Trace, powered: Series | None) -> Times:
+    """When the controller's power came on; 0 is among these when the run started switched off."""
+    if powered is None or not len(powered.t_s):
+        return np.empty(0)
+    booted = trace.header.get("start") == "off"
+    if trace.extremes.get("output", {}).get("powered", (0.0, 0.0))[0] > _HALF:
+        return powered.t_s[: int(booted)]
+    begins = rising(powered.value > _HALF)
+    return powered.t_s[begins if booted else begins[begins > 0]]
 
 
 def recovered(trace: Trace) -> NDArray[Any] | None:

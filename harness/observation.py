@@ -14,12 +14,11 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import charging
+from harness import charging, derived
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
 from harness.canbus.uds import Exchange, dialogue, restarts
-from harness.derived import contact_losses, forgotten, recovered, restart_age, temp_rise, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -75,7 +74,7 @@ class Observation:
         self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
         self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
-            "cell_temp_rise_k_per_s": lambda: temp_rise(self._trace, self._column("given", "temps_invalid")),
+            "cell_temp_rise_k_per_s": lambda: derived.temp_rise(self._trace, self._column("given", "temps_invalid")),
             "voltage_mismatch_v": self._voltage_mismatch,
             "link_of_pack_pct": self._link_of_pack,
             "cells_lost": self._cells_lost,
@@ -85,10 +84,10 @@ class Observation:
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
             **{name: partial(self._charging, name) for name in charging.QUANTITIES},
             "mode_requested": lambda: self._reception().mode(self._trace.t_s),
-            "contact_losses": lambda: contact_losses(self._column, self._trace, self.power_ons()),
+            "contact_losses": lambda: derived.contact_losses(self._column, self._trace, self.power_ons()),
             "soc_before_off_pct": partial(self._told_before_off, "soc_pct"),
-            "can_recovered": partial(recovered, self._trace),
-            "can_restart_age_s": partial(restart_age, self._trace),
+            "can_recovered": partial(derived.recovered, self._trace),
+            "can_restart_age_s": partial(derived.restart_age, self._trace),
             "request_new": lambda: request_new(self._profile, self.decoded, self.power_ons(), self._trace.t_s),
         }
 
@@ -170,7 +169,8 @@ class Observation:
 
     def resets(self) -> NDArray[np.float64]:
         """Times of fault resets asked for on the bus, and of power-ons with a damaged image: latches are unknown."""
-        return np.sort(np.concatenate((forgotten(self._trace), asked(self._profile, self.decoded, "reset-faults"))))
+        asked_s = asked(self._profile, self.decoded, "reset-faults")
+        return np.sort(np.concatenate((derived.forgotten(self._trace), asked_s)))
 
     def resets_heard(self) -> NDArray[np.float64]:
         """Times at which a fault reset began in frames that the controller must accept."""
@@ -178,7 +178,8 @@ class Observation:
 
     def power_ons(self) -> NDArray[np.float64]:
         """Times at which the controller was switched on or reset by UDS; 0 too when the run started switched off."""
-        return np.sort(np.concatenate((self._switched_on(), restarts(self.exchanges()))))
+        on_s = derived.switched_on(self._trace, self.output("powered"))
+        return np.sort(np.concatenate((on_s, restarts(self.exchanges()))))
 
     def exchanges(self) -> tuple[Exchange, ...]:
         """Every diagnostic request with its answer."""
@@ -186,15 +187,9 @@ class Observation:
             self._exchanges = dialogue(self._trace.frames, self._profile.diagnostics)
         return self._exchanges
 
-    def _switched_on(self) -> NDArray[np.float64]:
-        powered = self.output("powered")
-        if powered is None or not len(powered.t_s):
-            return np.empty(0)
-        booted = self._trace.header.get("start") == "off"
-        if self._trace.extremes.get("output", {}).get("powered", (0.0, 0.0))[0] > _HALF:
-            return powered.t_s[: int(booted)]
-        begins = rising(powered.value > _HALF)
-        return powered.t_s[begins if booted else begins[begins > 0]]
+    def frame_counts(self) -> dict[str, int]:
+        """Frames by what became of them, diagnostic ones apart from those the database does not know."""
+        return derived.frame_counts(self.decoded.counts, self._trace.frames, self._profile)
 
     # ---- columns ---------------------------------------------------------------------------------------------
 
@@ -319,7 +314,7 @@ class Observation:
 
     def _told_before_off(self, quantity: str) -> Values | None:
         before = self.reported(quantity)
-        return None if before is None else told_before_off(self._trace, before)
+        return None if before is None else derived.told_before_off(self._trace, before)
 
     def _message_age(self, quantity: str) -> Values | None:
         """Age of the oldest message meant; 0 while the controller could not have heard it: off, (charger) unplugged."""
@@ -377,7 +372,7 @@ class Observation:
     def troubles(self) -> Troubles | None:
         """What was told by J1939 trouble codes; None for a product that does not know any."""
         if self._troubles is None and self._profile.j1939 is not None:
-            times = (self._reception().heard("clear-dtcs"), forgotten(self._trace), self.power_ons())
+            times = (self._reception().heard("clear-dtcs"), derived.forgotten(self._trace), self.power_ons())
             self._troubles = Troubles(self._profile, self._trace, self.decoded, *times)
         return self._troubles
 

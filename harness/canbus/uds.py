@@ -8,7 +8,7 @@ no client. The tests hold both against each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,7 +52,7 @@ READ_CODES = bytes([CODES, 0x02, 0xFF])
 CLEAR_CODES = bytes([CLEAR, 0xFF, 0xFF, 0xFF])
 HARD_RESET = bytes([RESET, 0x01])
 TESTER_PRESENT = bytes([PRESENT, 0x00])
-_ERROR_OR_UNHEARD = 0x10 | 0x20
+_EXTENDED, _REMOTE_OR_ERROR, _ERROR_OR_UNHEARD = 0x01, 0x08 | 0x10, 0x10 | 0x20  # flags of a frame
 _LISTS = (0x02, 0x0A)
 
 
@@ -141,10 +141,20 @@ def dialogue(frames: Frames, diagnostics: Diagnostics | None) -> tuple[Exchange,
     asked = (frames.id == diagnostics.request_id) & (frames.node != DUT_NODE)
     if not asked.any():
         return ()
-    good = ((frames.flags & 1) == int(diagnostics.extended)) & ((frames.flags & _ERROR_OR_UNHEARD) == 0)
+    good = ((frames.flags & _EXTENDED) == int(diagnostics.extended)) & ((frames.flags & _ERROR_OR_UNHEARD) == 0)
     requests = assemble(_rows(frames, np.flatnonzero(good & asked)))
     answers = assemble(_rows(frames, np.flatnonzero(good & (frames.id == diagnostics.response_id))))
     return tuple(_paired(requests, answers, diagnostics))
+
+
+def count_frames(frames: Frames, diagnostics: Diagnostics | None, known: Container[int] = ()) -> int:
+    """How many frames are requests, answers or their flow control, without identifiers that are `known` otherwise."""
+    if diagnostics is None:
+        return 0
+    own = [number for number in (diagnostics.request_id, diagnostics.response_id) if number not in known]
+    asked = np.isin(frames.id, own)
+    data = (frames.flags & (_EXTENDED | _REMOTE_OR_ERROR)) == (_EXTENDED if diagnostics.extended else 0)
+    return int(np.count_nonzero(asked & data))
 
 
 def _rows(frames: Frames, rows: NDArray[np.intp]) -> Iterator[tuple[float, bytes]]:

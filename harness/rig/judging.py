@@ -262,8 +262,7 @@ def _notes(observation: Observation, when: Heard) -> Iterable[str]:
 
 
 def _counts(observation: Observation) -> dict[str, int]:
-    counts = observation.decoded.counts
-    found = {name: int(getattr(counts, name)) for name in counts.__dataclass_fields__}
+    found = observation.frame_counts()
     in_all = sum(found.values()) - found["undecodable_multiplexer"]
     return {"frames": in_all, **found}
 

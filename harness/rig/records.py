@@ -65,15 +65,17 @@ def run_record(
     }
 
 
+_WHOLE = ("frames", "decoded", "diagnostic")  # counts of frames that are understood
+
+
 def frames_record(run: Run) -> dict[str, int]:
-    """What became of the frames of a run: "frames" in all, and how many were decoded or why not."""
-    counts = run.observation.decoded.counts
-    return {"frames": len(run.trace.frames)} | {name: getattr(counts, name) for name in counts.__dataclass_fields__}
+    """What became of the frames of a run: "frames" in all, how many were decoded or why not, how many diagnostic."""
+    return {"frames": len(run.trace.frames)} | run.observation.frame_counts()
 
 
 def frames_note(frames: Mapping[str, int]) -> str:
     """One sentence on frames that were not decoded in full, "" when there is none."""
-    odd = [f"{n} {name.replace('_', ' ')}" for name, n in frames.items() if n and name not in {"frames", "decoded"}]
+    odd = [f"{n} {name.replace('_', ' ')}" for name, n in frames.items() if n and name not in _WHOLE]
     return f"of {frames['frames']} frames: {', '.join(odd)}; kept in the recording" if odd else ""
 
 

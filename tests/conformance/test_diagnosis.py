@@ -117,6 +117,15 @@ def test_values_are_read_in_a_drive(session: Session) -> None:
     assert 500.0 < voltage.values["pack_voltage_v"] < 700.0
 
 
+def test_diagnostic_frames_are_not_unknown_ones(session: Session) -> None:
+    run = session.run(
+        Scenario(rig="ebus-lfp", duration_s=2.0, action=(CommandAction(at_s=0.5, do="uds-session"),)),
+    )
+    counts = run.observation.frame_counts()
+    assert (2, 0) == (counts["diagnostic"], counts["unknown_id"])
+    assert len(run.trace.frames) == counts["decoded"] + counts["diagnostic"]
+
+
 def test_a_reset_by_diagnostics_counts_as_a_power_on(session: Session) -> None:
     run = session.run(
         Scenario(
