@@ -7,7 +7,7 @@
  * controller is given), faults.c (shapes), frame_check.c, bend.c (faults on the truth), bus.c and what bus.h names,
  * bits.c (frame lengths), restbus.c, protect.c (counters and checksums),
  * field.c (numbers in payloads), row.c (trace), check.c (configuration), controller.c (calls of the firmware),
- * outside.c (inputs from outside, frames for a real bus),
+ * tester.c (the diagnostic tester), soak.c (long runs), outside.c (inputs from outside, frames for a real bus),
  * guard.c (hang and crash), state.c (firmware memory, checkpoints).
  */
 #ifndef BH_SIM_H
@@ -20,6 +20,7 @@
 #include "restbus.h"
 #include "sense.h"
 #include "state.h"
+#include "tester.h"
 #include "wire.h"
 
 enum { BH_ERROR_TEXT = 384, BH_NVM_MAX = 1 << 20, BH_NVM_FLIPS = 8 };
@@ -59,6 +60,7 @@ struct bh_sim {
     bh_restbus restbus;
     bh_buses buses;
     bh_wire wire;
+    bh_tester tester;
 
     bh_event *events; /* [max_events] */
     int32_t max_events;
@@ -74,6 +76,7 @@ struct bh_sim {
     bh_nvm nvm;
 
     bh_trace *trace; /* of the run under way, NULL outside */
+    bh_soak *soak;   /* the same of a long one */
     uint64_t until_ns;
     int64_t frame_room; /* most frames that can end in one tick */
 
@@ -92,6 +95,12 @@ int bh_controller_supply(bh_sim *sim); /* power on or off as the supply says */
 void bh_controller_receive(bh_sim *sim, const fil_frame *frame);
 int bh_controller_step(bh_sim *sim);
 int bh_controller_send(bh_sim *sim); /* its frames onto the buses */
+
+int bh_controller_fail(bh_sim *sim, const char *call, int result); /* the text of what a call returned */
+
+/* run.c: one tick, guarded; why a run cannot begin, BH_BAD_CONFIG. */
+int bh_run_tick(bh_sim *sim);
+int bh_refuse_run(bh_sim *sim, const char *why);
 
 /* run.c: body with its errors and cuts noted in the simulation; returns BH_*. */
 int bh_guarded(bh_sim *sim, int (*body)(void *sim));

@@ -125,7 +125,7 @@ class Recorder:
         buffers = self._buffers(scenario.duration_s, keep=keep)
         status = self._advance(base_ns + self._ticks(scenario.duration_s), buffers)
         self._ended()
-        faults = _fault_records(plan.faults, simulation.fault_reports(), base_ns)
+        faults = fault_records(plan.faults, simulation.fault_reports(), base_ns)
         return self._trace(buffers, base_ns, status.error, scenario, faults, plan.marks)
 
     def watch(self, until_ns: int) -> Observation:
@@ -141,6 +141,10 @@ class Recorder:
         """A trace without rows: the scenario could not begin."""
         buffers = TraceBuffers(self._machine.config, 0.0)
         return self._trace(buffers, 0, error, scenario, (), ())
+
+    def recorded(self, buffers: TraceBuffers, base_ns: int, error: str) -> Trace:
+        """A trace of what is in the buffers now, whoever filled them."""
+        return self._trace(buffers, base_ns, error, None, (), ())
 
     def closed_contactors(self) -> int:
         """FIL_OUT_* bits of the contacts that were really closed in the last row."""
@@ -258,7 +262,7 @@ def _columns_of(side: Side) -> tuple[Side, int, tuple[str, ...]]:
     return side, int(own[0]), tuple(COLUMNS[column][1] for column in own)
 
 
-def _fault_records(
+def fault_records(
     planned: tuple[PlannedFault, ...], reports: tuple[FaultReport, ...], base_ns: int
 ) -> tuple[FaultRecord, ...]:
     """A fault fired when any of its rows did."""

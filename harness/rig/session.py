@@ -22,13 +22,14 @@ from harness.faults.check import Bounds
 from harness.firmware.builder import BuildOptions, build_firmware, build_kernel, find_compiler
 from harness.firmware.loader import FirmwareLibrary
 from harness.firmware.sanitizer import child_environment
+from harness.kernel.simulation import TraceBuffers
 from harness.observation import Observation
 from harness.requirements.judge import judge_all
 from harness.requirements.model import Requirement
 from harness.rig.compose import bounds_of, kernel_config
 from harness.rig.file import Rig
 from harness.rig.machine import Machine
-from harness.rig.plan import Planner
+from harness.rig.plan import Plan, Planner
 from harness.rig.recording import FRAME_JITTER_S, Recorder
 from harness.rig.starts import StartStates
 from harness.rig.tracks import Tracks
@@ -121,6 +122,20 @@ class Session:
         else:
             verdicts = judge_all(self.requirements, observation)
         return Run(scenario, trace, observation, verdicts, trace.error, self._since(start_ns))
+
+    def begin(self, scenario: Scenario) -> tuple[Machine, Plan, int]:
+        """For runs of one's own: the machine in the scenario's start state with its plan, and the time it counts from.
+
+        Raises RigError when the scenario is wrong, FirmwareError when the start state is not reached.
+        """
+        start = self._starts.restore(scenario.start)
+        plan = self._planner.plan(scenario, start.t_ns, requested=start.requested)
+        self._machine.simulation.plan(plan.events, plan.rows)
+        return self._machine, plan, start.t_ns
+
+    def recorded(self, buffers: TraceBuffers, base_ns: int, error: str) -> Trace:
+        """A trace of what is in the buffers now, its time counted from `base_ns`; overwritten with them."""
+        return self._recorder.recorded(buffers, base_ns, error)
 
     def take_footprint(self) -> Footprint | None:
         """What the last scenario has executed of firmware built to tell it; None for any other. To be taken once."""

@@ -230,6 +230,13 @@
     X(line_soc_full_permille, 850, 0, 1000)          \
     X(line_soc_zero_permille, 900, 0, 1000)
 
+/* Diagnostics: dtc_pass_ms is how long a fault must have been watched for its test to count as passed; uds 1: answer the
+ * tester; uds_s3_ms ends a session without requests. */
+#define PARAMS_DIAGNOSTICS(X)                        \
+    X(dtc_pass_ms, 2000, 10, 600000)                 \
+    X(uds, 0, 0, 1)                                  \
+    X(uds_s3_ms, 5000, 100, 600000)
+
 #define PARAMS_TABLE(X)     \
     PARAMS_CELL_VOLTAGE(X)  \
     PARAMS_TEMPERATURE(X)   \
@@ -238,6 +245,7 @@
     PARAMS_CONTACTORS(X)    \
     PARAMS_LIMITS(X)        \
     PARAMS_CHARGE_STATE(X)  \
-    PARAMS_LINE(X)
+    PARAMS_LINE(X)          \
+    PARAMS_DIAGNOSTICS(X)
 
 #endif
