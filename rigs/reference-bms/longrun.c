@@ -48,7 +48,8 @@ static bool messages_flow(void) {
     const bool vehicle = measured->q[Q_VEHICLE_AGE_MS] <= params->vehicle_age_ms;
     const bool charger = !measured->plug || (measured->q[Q_CHARGER_AGE_MS] <= params->charger_age_ms);
     const bool line = (params->line_supervised == 0) || (measured->q[Q_LINE_AGE_MS] <= params->line_age_ms);
-    return vehicle && charger && line && can_bus_stable();
+    const bool session = (params->gbt != 0) && measured->plug; /* its stages have timers of their own */
+    return vehicle && charger && line && !session && can_bus_stable();
 }
 
 static uint32_t before(uint32_t moment_ms, uint32_t margin_ms) {
