@@ -8,6 +8,7 @@
  * bits.c (frame lengths), restbus.c, protect.c (counters and checksums),
  * field.c (numbers in payloads), row.c (trace), check.c (configuration), controller.c (calls of the firmware),
  * outside.c (inputs from outside, frames for a real bus),
+ * group.c, parallel.c (strings in parallel),
  * guard.c (hang and crash), state.c (firmware memory, checkpoints).
  */
 #ifndef BH_SIM_H
@@ -92,6 +93,15 @@ int bh_controller_supply(bh_sim *sim); /* power on or off as the supply says */
 void bh_controller_receive(bh_sim *sim, const fil_frame *frame);
 int bh_controller_step(bh_sim *sim);
 int bh_controller_send(bh_sim *sim); /* its frames onto the buses */
+
+/* run.c: the parts of a tick; between the first two the plant takes its step. The last two run guarded. */
+void bh_tick_begin(bh_sim *sim); /* events, frames due, faults on the truth */
+int bh_tick_given(bh_sim *sim);  /* at its end: supply, samples, frames that ended on the bus */
+int bh_tick_end(bh_sim *sim);    /* firmware, its frames and outputs, trace row */
+/* The frame of a run: check and bind the trace, see whether it has room for a tick, sum it up. */
+int bh_run_begin(bh_sim *sim, uint64_t until_ns, bh_trace *trace);
+int bh_trace_full(const bh_sim *sim);
+void bh_run_end(bh_sim *sim);
 
 /* run.c: body with its errors and cuts noted in the simulation; returns BH_*. */
 int bh_guarded(bh_sim *sim, int (*body)(void *sim));
