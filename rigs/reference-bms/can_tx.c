@@ -36,7 +36,7 @@ enum {
 };
 
 #define FLAGS_SHIFT 16U
-#define ANY_LATCHED_SHIFT 45U
+#define ANY_LATCHED_SHIFT 45U /* the flags of the faults from this bit on stand one higher */
 
 /* What the event-driven messages depend on. */
 typedef struct {
@@ -105,7 +105,9 @@ static void send_limits(void) {
 
 static void send_faults(void) {
     const uint32_t left_out = DEFECT(29) ? FAULT_BIT(FAULT_MEASUREMENT_STALE) : 0U;
-    const uint64_t word = ((uint64_t)(faults_active() & ~left_out) << FLAGS_SHIFT) |
+    const uint64_t flags = (uint64_t)(faults_active() & ~left_out) << FLAGS_SHIFT;
+    const uint64_t below = ((uint64_t)1U << ANY_LATCHED_SHIFT) - 1U;
+    const uint64_t word = (flags & below) | ((flags & ~below) << 1U) |
                           can_flag(faults_latched() != 0U, ANY_LATCHED_SHIFT);
     can_queue_put_protected(ID_FAULTS, DATA_ID_FAULTS, &tx.counter_faults, word);
 }

@@ -38,6 +38,9 @@ enum {
     FAULT_CRASH,
     FAULT_NVM,
     FAULT_INTERNAL,
+    FAULT_LINE_VOLTAGE,      /* these three only where the system has what they watch */
+    FAULT_CHARGING_PROTOCOL,
+    FAULT_STRING_UNEQUAL,
     FAULT_COUNT,
     FAULT_NONE = FAULT_COUNT
 };

@@ -45,7 +45,7 @@ static int32_t line(int32_t value, int32_t zero, int32_t full) {
 }
 
 /* Without a value there is no permission. */
-static bool known(uint32_t quantities) {
+static bool known(uint64_t quantities) {
     return (measured->known & quantities) == quantities;
 }
 

@@ -44,13 +44,13 @@ enum {
     Q_COUNT
 };
 
-_Static_assert(Q_COUNT <= 32, "one bit per quantity");
+_Static_assert(Q_COUNT <= 64, "one bit per quantity");
 
-#define Q_BIT(id) ((uint32_t)1U << (uint32_t)(id))
+#define Q_BIT(id) ((uint64_t)1U << (uint32_t)(id))
 
 typedef struct {
     int32_t q[Q_COUNT];
-    uint32_t known; /* Q_BIT mask */
+    uint64_t known; /* Q_BIT mask */
     uint32_t n_cells;
     uint32_t n_temps;
     int32_t cell_sum_mv; /* over valid cells */

@@ -2,8 +2,8 @@
  *
  * nvm.c - non-volatile image: latched faults, fault memory, charge and counters, guarded by version and CRC-32.
  *
- * Layout, little endian: magic 4, version 2, size 2, cycles 4, latched 4, charge 8, throughput 4, occurrences 32,
- * next 1, used 1, spare 2, entries 16 x 8 (kind 1, spare 1, cycle 2, time 4), writes 4, spare 4, CRC 4.
+ * Layout, little endian: magic 4, version 2, size 2, cycles 4, latched 4, charge 8, throughput 4, occurrences 33,
+ * next 1, used 1, spare 1, entries 16 x 8 (kind 1, spare 1, cycle 2, time 4), writes 4, spare 4, CRC 4.
  */
 #include "nvm.h"
 
@@ -15,7 +15,7 @@
 #include <string.h>
 
 #define MAGIC 0x31534D42U /* "BMS1" */
-#define VERSION 2U
+#define VERSION 3U
 #define AT_VERSION 4U
 #define AT_SIZE 6U
 #define AT_CYCLES 8U
@@ -23,14 +23,15 @@
 #define AT_CHARGE 16U
 #define AT_THROUGHPUT 24U
 #define AT_OCCURRENCES 28U
-#define AT_NEXT 60U
-#define AT_USED 61U
+#define AT_NEXT 61U
+#define AT_USED 62U
 #define AT_ENTRIES 64U
 #define ENTRY_SIZE 8U
 #define AT_WRITES 192U
 #define AT_CRC (NVM_SIZE - 4U)
 
 _Static_assert(AT_ENTRIES + (NVM_ENTRIES * ENTRY_SIZE) <= AT_WRITES, "entries fit");
+_Static_assert(AT_OCCURRENCES + NVM_KINDS <= AT_NEXT, "occurrences fit");
 _Static_assert((int)FAULT_COUNT <= (int)EVENT_CAN_BUS_OFF, "numbers of faults and events do not meet");
 
 static struct {

