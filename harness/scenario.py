@@ -21,6 +21,7 @@ from harness.tomlfile import FileModel, KeyPath, dotted, line_of, load_model, pa
 
 Start = Literal["off", "standby", "drive", "charge"]
 Time = Annotated[float, Field(ge=0.0, le=86_400.0)]
+StringNumber = Annotated[int, Field(ge=0, le=8)]
 Command = Literal[
     "drive",
     "standby",
@@ -41,13 +42,17 @@ _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
 class FaultAction(pydantic.BaseModel):
-    """Start one fault. Every key but at_s, fault and label is a parameter of that kind of fault (`harness.faults`)."""
+    """Start one fault. Every key but at_s, fault, label and string is a parameter of that kind (`harness.faults`).
+
+    `string`: on rigs with strings in parallel the one it befalls; 0, the first.
+    """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="allow", strict=True)
 
     at_s: Time
     fault: str
     label: str = ""
+    string: StringNumber = 0
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -73,6 +78,7 @@ class CommandAction(FileModel):
     ignition-off, ignition-on: the same as turning the key. reset-faults: service request to release latched faults.
     load: factor `scale` on the duty profile (0 = standstill). soc: all cells to `soc_pct` (spread kept).
     clear: end every active fault with this `label` (or of this kind).
+    `string`: on rigs with strings in parallel the one that is meant; 0, all of them.
     """
 
     at_s: Time
@@ -81,11 +87,12 @@ class CommandAction(FileModel):
     scale: Annotated[float, Field(ge=-3.0, le=3.0)] = 1.0
     soc_pct: Annotated[float, Field(ge=0.0, le=100.0)] = 50.0
     label: str = ""
+    string: StringNumber = 0
 
     @pydantic.model_validator(mode="after")
     def _only_own_keys(self) -> Self:
         own = COMMAND_KEYS.get(self.do, "")
-        foreign = sorted(self.model_fields_set - {"at_s", "do", own})
+        foreign = sorted(self.model_fields_set - {"at_s", "do", "string", own})
         if foreign:
             allowed = f"takes only {own}" if own else "takes no further key"
             raise ValueError(f"'{foreign[0]}' changes nothing here: {self.do} {allowed}")
@@ -194,6 +201,9 @@ def _action_problems(action: Action, scenario: Scenario, bounds: Bounds) -> list
     if action.at_s >= scenario.duration_s:
         allowed = f"a time before the end of the scenario, duration_s = {scenario.duration_s:g}"
         problems.append(("at_s", repr(action.at_s), allowed))
+    if action.string > bounds.strings:
+        allowed = f"at most {bounds.strings}" if bounds.strings else "nothing: this rig has no strings in parallel"
+        problems.append(("string", repr(action.string), allowed))
     if isinstance(action, CommandAction):
         return problems + _command_problems(action, scenario)
     kind = find_kind(action.fault)

@@ -29,7 +29,8 @@ class Bounds:
     the DUT may send.
 
     `module_cells` is how many cells one measuring module has; it bounds nothing but tells where modules meet.
-    `features` are the things not every rig has (`FaultKind.needs`). `scale` is what the pack is made for.
+    `features` are the things not every rig has (`FaultKind.needs`). `scale` is what the pack is made for. `strings` is
+    how many strings in parallel an action may name; 0 = it has no such thing.
     """
 
     n_cells: int
@@ -39,6 +40,7 @@ class Bounds:
     module_cells: int = 12
     features: frozenset[str] = frozenset()
     scale: Scale = REFERENCE
+    strings: int = 0
 
     def offers(self, kind: FaultKind) -> bool:
         """Whether this rig has what a kind of fault needs."""

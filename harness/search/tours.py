@@ -16,6 +16,7 @@ from harness.faults.scale import REFERENCE, current
 from harness.requirements.model import CurvePoint, Limit, Requirement
 from harness.scenario import Action, Command, CommandAction, Scenario, Start, begin
 from harness.search.stimuli import limit_recipe, scaled_action
+from harness.search.strings import string_tours
 
 STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
 _COUNTED_A = 3000.0  # a reading; takes the counted charge of 180 Ah from end to end in 216 s
@@ -34,6 +35,7 @@ def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         _sequels(),
         _bus(),
         _plant(bounds),
+        string_tours(bounds),
     )
     scaled = [
         (title, start, duration_s, tuple(scaled_action(action, bounds) for action in actions))

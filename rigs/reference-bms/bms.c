@@ -16,6 +16,7 @@
 #include "measure.h"
 #include "nvm.h"
 #include "overcurrent.h"
+#include "parallel.h"
 #include "params.h"
 #include "protect.h"
 #include "soc.h"
@@ -50,6 +51,7 @@ uint32_t bms_init(const bms_start *start) {
     can_bus_init(task.now_ms);
     can_rx_init(task.now_ms);
     can_tx_init(start->variant);
+    strings_init();
     return protect_init(latched);
 }
 
@@ -78,6 +80,7 @@ void bms_task(const bms_inputs *inputs) {
     contactor_compare();
     can_rx_put_ages(task.now_ms);
     can_bus_step(task.now_ms, inputs->can_bus_off);
+    strings_step((can_rx_mode() == MODE_DRIVE) || (can_rx_mode() == MODE_CHARGE));
     protect_step(state_watch());
     overcurrent_step();
     faults_update(protect_causes() | overcurrent_causes(), can_rx_take_reset());

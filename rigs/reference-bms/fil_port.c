@@ -14,6 +14,7 @@
 #include "defect.h"
 #include "measure.h"
 #include "nvm.h"
+#include "parallel.h"
 #include "params.h"
 #include "protect.h"
 
@@ -188,7 +189,8 @@ int fil_can_rx(const fil_frame *frame) {
     if (!port.ready || (frame->bus != CAN_BUS) || ((frame->flags & other) != 0U)) {
         return 0; /* not for this controller */
     }
-    if (!can_rx_push(frame->id, frame->length, frame->data)) {
+    strings_hear(frame->id, frame->length, frame->data);
+    if (!can_rx_push(strings_local_id(frame->id), frame->length, frame->data)) {
         return refuse(__LINE__, "receive queue full", "");
     }
     return 0;
@@ -201,6 +203,7 @@ int fil_can_tx(fil_frame *frames, int max) {
         if (!can_tx_pop(&frame->id, frame->data)) {
             break;
         }
+        frame->id = strings_bus_id(frame->id);
         frame->flags = 0U;
         frame->bus = CAN_BUS;
         frame->length = CAN_BYTES;

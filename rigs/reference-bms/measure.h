@@ -41,6 +41,8 @@ enum {
     Q_LINK_FROZEN_MA,
     Q_CURRENT_FROZEN_MV, /* range of the pack voltage while the current stood still */
     Q_CAN_OFF,           /* 1 = the CAN controller is bus-off */
+    Q_STRING_GAP_MV,     /* between pack and link, while it is to join other strings */
+    Q_STRING_DEVIATION_MA, /* between its current and the mean of all strings, when that lasts */
     Q_COUNT
 };
 

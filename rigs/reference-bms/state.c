@@ -12,6 +12,7 @@
 #include "faults.h"
 #include "measure.h"
 #include "overcurrent.h"
+#include "parallel.h"
 #include "params.h"
 #include "protect.h"
 
@@ -94,7 +95,7 @@ static void step_standby(uint32_t now_ms) {
     }
     if (machine.requested == MODE_OFF) {
         machine.now = STATE_SHUTDOWN;
-    } else if (machine.fresh && target_allowed(machine.requested)) {
+    } else if (machine.fresh && target_allowed(machine.requested) && strings_may_join()) {
         machine.target = machine.requested;
         machine.now = STATE_PRECHARGE;
         contactor_close(now_ms);
@@ -120,7 +121,7 @@ static void step_precharge(uint32_t now_ms) {
 
 /* A plug signal while driving does not open the contactors under load: the vehicle decides. */
 static void step_drive(uint32_t now_ms) {
-    if ((machine.requested != MODE_DRIVE) || !measured->ignition) {
+    if ((machine.requested != MODE_DRIVE) || !measured->ignition || strings_leave()) {
         leave_to_standby(now_ms);
     }
 }

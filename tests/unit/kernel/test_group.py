@@ -45,7 +45,8 @@ def group(bench: ModuleType, echo: Any) -> Iterator[GROUP]:
 def pack(bench: ModuleType, *, soc: float = 0.5, r_scale: float = 1.0, **changes: Any) -> KernelConfig:
     plain = bench.config(**{"parameters": SILENT, **changes})
     bent = replace(plain.pack, soc=np.full(12, soc), r_scale=np.full(12, r_scale))
-    return replace(plain, pack=bent)
+    changed: KernelConfig = replace(plain, pack=bent)
+    return changed
 
 
 def closed() -> tuple[Fault, ...]:
@@ -97,7 +98,9 @@ def test_an_open_string_sees_the_link_that_the_others_hold(bench: ModuleType, gr
     strings = group(pack(bench), pack(bench, soc=0.6))
     strings.members[0].plan((), closed())
     traces = run(strings, 0.1)
-    assert [OCV_V] * 2 == pytest.approx([float(own.column(Column.GIVEN_LINK_VOLTAGE_V)[-1]) for own in traces], rel=1e-3)
+    assert [OCV_V] * 2 == pytest.approx(
+        [float(own.column(Column.GIVEN_LINK_VOLTAGE_V)[-1]) for own in traces], rel=1e-3
+    )
     assert currents(traces, -1)[1] == 0.0
 
 
@@ -120,7 +123,7 @@ def test_every_member_sees_the_same_bus(bench: ModuleType, group: GROUP) -> None
     traces = run(group(one, other), 0.5)
     seen = [[tuple(own.frames(name)[k] for name in ("ns", "id")) for k in range(own.n_frames)] for own in traces]
     assert seen[0] == seen[1]
-    for identifier, nodes in ((0x101, (0, 5)), (0x200, (1, 5)), (0x300, (5, 1))):
+    for identifier, nodes in ((0x101, (Node.DUT, Node.PEER)), (0x200, (1, Node.PEER)), (0x300, (Node.PEER, 1))):
         found = tuple(set(own.frames("node")[own.frames("id") == identifier].tolist()) for own in traces)
         assert tuple({node} for node in nodes) == found
 
@@ -131,14 +134,15 @@ def test_a_controller_hears_the_others(bench: ModuleType, group: GROUP) -> None:
     other = replace(pack(bench), messages=(bench.vehicle(id=0x300),))
     heard = bench.report(run(group(one, other), 0.2)[0], 0x106)
     assert {0x300} == set(heard[:, 0].tolist())
-    assert Node.PEER == 5
 
 
 # ---- running ---------------------------------------------------------------------------------------------------
 
 
 def test_a_checkpoint_of_a_group_is_that_of_its_members(bench: ModuleType, group: GROUP) -> None:
-    strings = group(*(replace(pack(bench, soc=soc), messages=(bench.vehicle(id=i),)) for soc, i in ((0.5, 1), (0.6, 2))))
+    strings = group(
+        *(replace(pack(bench, soc=soc), messages=(bench.vehicle(id=i),)) for soc, i in ((0.5, 1), (0.6, 2)))
+    )
     for member in strings.members:
         member.plan((), closed())
     run(strings, 0.4)
