@@ -5,7 +5,8 @@ given.string_gap_v        the string is asked to join a link that others hold, a
                           and link voltage are apart, as its sensors have it; 0 otherwise
 given.string_deviation_a  how far its current is from the mean of all that are connected, as their sensors have it,
                           while it is connected itself: charge goes round between them
-given.string_reason       1 = it has a reason of its own to open: a fault, nobody asks for it, ignition or supply off
+given.string_reason       1 = it has a reason of its own to open: a fault, nobody asks for it or the request has just
+                          changed, nothing is heard of who asks, ignition or supply off
 given.string_others_out   how many other strings report a fault
 truth.string_gap_v        pack and link voltage apart while the string is open and others hold the link
 truth.string_deviation_a  as above, of the true currents
@@ -30,6 +31,8 @@ from harness.units import CONTROLLER_STATES
 
 _HALF = 0.5
 _REPORTED_S = 0.3  # a reason may be told so long after the contactors have moved
+_CHANGED_S = 1.0  # a request is taken so long after it was made at the latest
+_SILENT_S = 0.5
 _OUT = (CONTROLLER_STATES["fault"], CONTROLLER_STATES["latched"])
 Values = NDArray[np.float32]
 Holds = NDArray[np.bool_]
@@ -63,7 +66,7 @@ class StringRecord:
         wanted, powered = self._wanted(), self._on("output", "powered")
         gap_v = np.nan_to_num(np.abs(self._given("pack_voltage_v") - self._given("link_voltage_v")))
         true_gap_v = np.abs(self._truth("pack_voltage_v") - self._truth("link_voltage_v"))
-        reason = ~wanted | ~powered | ~self._on("given", "ignition") | self._soon(self.out)
+        reason = ~wanted | ~powered | ~self._on("given", "ignition") | self._soon(self.out) | self._unsteady()
         return {
             "given": {
                 "string_gap_v": _where(held & wanted & powered, gap_v),
@@ -111,6 +114,17 @@ class StringRecord:
         sums = np.concatenate(([0], np.cumsum(holds)))
         soon: Holds = sums[later] > sums[: len(holds)]
         return soon
+
+    def _unsteady(self) -> Holds:
+        """Whether the request has just changed, or nothing is heard of who makes it."""
+        decoded, profile = self.observation.decoded, self._profile
+        commands = [asked(profile, decoded, command) for command in ("drive", "charge", "standby")]
+        begun = np.sort(np.concatenate(commands))
+        latest = np.concatenate(([-np.inf], begun)).take(np.searchsorted(begun, self.trace.t_s, side="right"))
+        age = self.observation.given("vehicle_message_age_s")
+        silent = np.zeros(len(self.trace.t_s), np.bool_) if age is None else age.value > _SILENT_S
+        unsteady: Holds = (self.trace.t_s - latest < _CHANGED_S) & (latest > 0.0) | silent
+        return unsteady
 
     def _on(self, side: Side, quantity: str) -> Holds:
         found = self.observation.output(quantity) if side == "output" else self.observation.given(quantity)
