@@ -2,20 +2,25 @@
 """The defect list: seeded defects of a firmware as data beside it, each with the requirement that must find it.
 
 `[firmware] defects` of a rig file names it. The numbers are those `fil_defect` takes.
+One list serves all rigs of a firmware: a defect of a function that a rig does not use, because its requirements do not
+ask for it, is left out there.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from typing import Annotated, Self
 
 import pydantic
 from pydantic import Field
 
 from harness.errors import RigError, UsageError
+from harness.requirements import load_requirements
 from harness.requirements.model import Identifier
 from harness.rig.file import Rig
+from harness.rig.resources import data_root
 from harness.tomlfile import FileModel, KeyPath, parse_toml, problem_at, read_text, validate
 
 Number = Annotated[int, Field(ge=1, lt=2**31)]
@@ -66,10 +71,10 @@ class DefectFile(FileModel):
 
 
 def load_defects(rig: Rig) -> DefectFile:
-    """The defect list of a rig.
+    """The defect list of a rig, without the defects whose requirement only other shipped rigs have.
 
-    Raises UsageError when the rig names none, RigError with every problem of the file, requirements that the rig does
-    not have and survivors that are no defects among them.
+    Raises UsageError when the rig names none or nothing of the list is left, RigError with every problem of the file,
+    requirements that no rig has and survivors that are no defects among them.
     """
     path = rig.defect_file
     if path is None:
@@ -79,12 +84,32 @@ def load_defects(rig: Rig) -> DefectFile:
         )
     text = read_text(path)
     file = validate(parse_toml(text, path), DefectFile, path=path, text=text)
+    own = {requirement.id for requirement in rig.requirements}
+    foreign = {defect.requirement for defect in file.defect} - own
+    foreign &= _shipped_requirements() if foreign else set()
     problems = [
-        problem_at(path, text, key, found=found, allowed=allowed) for key, found, allowed in _dangling(file, rig)
+        problem_at(path, text, key, found=found, allowed=allowed)
+        for key, found, allowed in _dangling(file, own | foreign, rig)
     ]
     if problems:
         raise RigError(problems)
-    return file
+    return _without(file, foreign, rig)
+
+
+def _shipped_requirements() -> set[str]:
+    """The ids of all shipped requirement files that can be read."""
+    found: set[str] = set()
+    for path in sorted((data_root() / "fixtures" / "requirements").glob("*.toml")):
+        with suppress(RigError):
+            found |= {requirement.id for requirement in load_requirements(path)}
+    return found
+
+
+def _without(file: DefectFile, foreign: Collection[str], rig: Rig) -> DefectFile:
+    kept = tuple(defect for defect in file.defect if defect.requirement not in foreign)
+    if not kept:
+        raise UsageError(f"no defect of {rig.defect_file} names a requirement of rig '{rig.name}'")
+    return file.model_copy(update={"defect": kept})
 
 
 def select(file: DefectFile, only: tuple[int, ...], sample: int | None, seed: int) -> tuple[Defect, ...]:
@@ -106,8 +131,7 @@ def select(file: DefectFile, only: tuple[int, ...], sample: int | None, seed: in
     return tuple(chosen[place] for place in sorted(places))
 
 
-def _dangling(file: DefectFile, rig: Rig) -> Iterator[tuple[KeyPath, object, str]]:
-    requirements = {requirement.id for requirement in rig.requirements}
+def _dangling(file: DefectFile, requirements: Collection[str], rig: Rig) -> Iterator[tuple[KeyPath, object, str]]:
     for place, defect in enumerate(file.defect):
         if defect.requirement not in requirements:
             allowed = f"a requirement of the rig (bms-harness requirements {rig.name})"

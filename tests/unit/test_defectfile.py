@@ -10,6 +10,7 @@ from harness.errors import RigError, UsageError
 from harness.rig import find_rig, load_rig
 from harness.rig.defectfile import load_defects, select
 from harness.rig.file import Rig
+from harness.rig.resources import data_root
 
 DEFECT = """[[defect]]
 id = {id}
@@ -60,6 +61,33 @@ def test_every_dangling_name_is_told_at_once_with_its_line(tmp_path: Path) -> No
         load_defects(rig_with(text, tmp_path))
     found = [(problem.line, problem.key) for problem in caught.value.problems]
     assert [(5, "defect[1].requirement"), (7, "survivor[1].id")] == found
+
+
+def without_the_charger(folder: Path) -> Path:
+    """A rig whose requirements leave out what the shipped bus has of its charger."""
+    path = Path(shutil.copy(find_rig("ebus-lfp"), folder / "plain.toml"))
+    base = path.read_text().partition("[requirements]")[0]
+    shutil.copy(data_root() / "fixtures" / "requirements" / "ebus-lfp.toml", folder / "ebus-lfp.toml")
+    (folder / "fewer.toml").write_text('extends = "ebus-lfp.toml"\nleave_out = ["PRT-CHG-3"]\n')
+    (folder / "list.toml").write_text(
+        DEFECT.format(id=1, name="one", requirement="PRT-CHG-3")
+        + DEFECT.format(id=2, name="two", requirement="PRT-OV-3")
+    )
+    text = base.replace('"reference-bms/defects.toml"', '"list.toml"') + '[requirements]\nfiles = ["fewer.toml"]\n'
+    path.write_text(text)
+    return path
+
+
+def test_defects_of_functions_that_only_other_rigs_have_are_left_out(tmp_path: Path) -> None:
+    rig = load_rig(without_the_charger(tmp_path))
+    assert [2] == [defect.id for defect in load_defects(rig).defect]
+
+
+def test_a_list_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
+    path = without_the_charger(tmp_path)
+    (tmp_path / "list.toml").write_text(DEFECT.format(id=1, name="one", requirement="PRT-CHG-3"))
+    with pytest.raises(UsageError, match="no defect of .*list.toml names a requirement of rig 'plain'"):
+        load_defects(load_rig(path))
 
 
 def test_an_id_used_twice_is_refused(tmp_path: Path) -> None:
