@@ -31,14 +31,14 @@ def shifted(profile: Profile, offset: int) -> Profile:
 
 
 def clashes(profiles: tuple[Profile, ...]) -> tuple[str, ...]:
-    """Messages of two of the profiles that have one identifier: "0x210 is VCU_Command of 2 and CHG_Status of 1"."""
+    """Messages of two of the profiles that have one identifier: "0x210: CHG_Status of string 1, VCU_Command of 2"."""
     seen: dict[tuple[bool, int], tuple[str, int]] = {}
     found = []
     for number, profile in enumerate(profiles, start=1):
         for message in profile.database.messages:
             name, other = seen.setdefault((message.extended, message.id), (message.name, number))
             if other != number:
-                found.append(f"0x{message.id:X} is {message.name} of string {number} and {name} of string {other}")
+                found.append(f"0x{message.id:X}: {name} of string {other}, {message.name} of {number}")
     return tuple(found)
 
 

@@ -37,8 +37,9 @@ def string_tours(bounds: Bounds) -> Iterator[_Tour]:
         yield f"string {string} trips, {other} is sent away", "drive", 5.0, (trip, _do(2.5, "standby", string=other))
         lost = begin(0.5, "controller-reset", string=string, held_s=1.0)
         yield f"string {string} resets", "drive", 5.0, (lost,)
-        apart = _do(1.0, "soc", soc_pct=20.0, string=string)
-        yield f"string {string} falls behind", "drive", 9.0, (_do(0.0, "load", scale=0.0), apart)
+        for soc in (20.0, 35.0):
+            apart = _do(1.0, "soc", soc_pct=soc, string=string)
+            yield f"string {string} falls back to {soc:g} %", "drive", 7.0, (_do(0.0, "load", scale=0.0), apart)
 
 
 def _do(at_s: float, do: Command, **keys: Any) -> CommandAction:
