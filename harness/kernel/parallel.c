@@ -58,14 +58,21 @@ static void sum_limits(const member *members, int32_t n, bh_demand *all) {
     all->discharge_limit_a = ignored ? HUGE_VAL : counted > 0 ? counted * least_out : 0.0;
 }
 
-/* One load for all: it runs when any string is ready for it, and what bends it on one string bends it. */
+/* Whether a string lets the load run: ready, and not silent for so long that its limits count as zero. */
+static int lets_run(const member *string) {
+    const bh_plant *plant = string->plant;
+    const bh_demand *own = &string->demand;
+    return bh_environment_runs(plant, &plant->distortion) && (own->discharge_limit_a > 0.0 || own->charge_limit_a > 0.0);
+}
+
+/* One load for all: it runs when any string lets it, and what bends it on one string bends it. */
 static double common_load(const member *members, int32_t n) {
     double traction_w = 0.0;
     double bent_w = NAN;
     int runs = 0;
     for (int32_t i = 0; i < n; i++) {
         const bh_plant *plant = members[i].plant;
-        if (bh_environment_runs(plant, &plant->distortion)) {
+        if (lets_run(&members[i])) {
             traction_w = runs ? traction_w : members[i].demand.traction_w;
             runs = 1;
         }

@@ -37,6 +37,9 @@ def string_tours(bounds: Bounds) -> Iterator[_Tour]:
         yield f"string {string} trips, {other} is sent away", "drive", 5.0, (trip, _do(2.5, "standby", string=other))
         lost = begin(0.5, "controller-reset", string=string, held_s=1.0)
         yield f"string {string} resets", "drive", 5.0, (lost,)
+        dark = (_do(1.0, "power-cycle", string=n, off_s=_WAIT_S) for n in range(1, bounds.strings + 1) if n != string)
+        alone = (*left, *dark, _do(3.0, "drive", string=string))
+        yield f"string {string} comes back to a dead link", "drive", 3.0 + _WAIT_S, alone
         for soc in (20.0, 35.0):
             apart = _do(1.0, "soc", soc_pct=soc, string=string)
             yield f"string {string} falls back to {soc:g} %", "drive", 7.0, (_do(0.0, "load", scale=0.0), apart)

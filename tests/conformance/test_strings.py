@@ -127,6 +127,15 @@ LEAVES: Mapping[int, tuple[str, tuple[Action, ...], float]] = {
     302: ("STR-CARRY-1", (begin(1.0, "hvil-open", string=1),), 3.0),
     303: ("STR-WAIT-1", (do(0.5, "standby", 2), do(2.0, "soc", 2, soc_pct=75.0), do(3.0, "drive", 2)), 16.0),
     304: ("STR-CIRC-1", (do(0.0, "load", scale=0.0), do(1.0, "soc", 3, soc_pct=35.0)), 6.0),
+    306: (
+        "STR-WAIT-1",
+        (
+            do(0.5, "standby", 2),
+            *(do(1.0, "power-cycle", dark, off_s=14.0) for dark in (1, 3)),
+            do(3.0, "drive", 2),
+        ),
+        16.0,
+    ),
     305: ("STR-JOIN-1", (do(0.5, "standby", 2), do(2.0, "soc", 2, soc_pct=30.0), do(3.0, "drive", 2)), 6.0),
 }
 

@@ -86,7 +86,7 @@ def test_defects_of_functions_that_only_other_rigs_have_are_left_out(tmp_path: P
 def test_a_list_of_which_nothing_is_left_is_refused(tmp_path: Path) -> None:
     path = without_the_charger(tmp_path)
     (tmp_path / "list.toml").write_text(DEFECT.format(id=1, name="one", requirement="PRT-CHG-3"))
-    with pytest.raises(UsageError, match="no defect of .*list.toml names a requirement of rig 'plain'"):
+    with pytest.raises(UsageError, match=r"no defect of .*list\.toml names a requirement of rig 'plain'"):
         load_defects(load_rig(path))
 
 
