@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
+from harness.derived import forgotten, recovered, restart_age, temp_rise, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -26,7 +27,7 @@ from harness.extremes import (
     bit_ranges,
     given_ranges,
 )
-from harness.received import Receptions, Times, asked, forgotten, recovered, request_new, restart_age, rising
+from harness.received import Receptions, Times, asked, request_new, rising
 from harness.requirements.evidence import MessageSeries, Series
 from harness.trace import Side, Trace
 
@@ -44,7 +45,6 @@ PERCENT: Mapping[str, tuple[Side, str]] = {  # of the truth, from columns that r
 }
 CELL_VALID, CELL_OPEN_WIRE = 1, 2  # bits of the array "cell_flags" (FIL_VALID, FIL_OPEN_WIRE)
 MIN_PACK_V = 1.0
-RISE_WINDOW_S = 3.0
 UNKNOWN_STATE = -1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth"}  # all others are given
@@ -78,6 +78,8 @@ class Observation:
             **{age: partial(self._message_age, node) for age, node in MESSAGE_AGES.items()},
             "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
+            "mode_requested": lambda: self._reception().mode(self._trace.t_s),
+            "soc_before_off_pct": partial(self._told_before_off, "soc_pct"),
             "can_recovered": partial(recovered, self._trace),
             "can_restart_age_s": partial(restart_age, self._trace),
             "request_new": lambda: request_new(self._profile, self.decoded, self.power_ons(), self._trace.t_s),
@@ -305,20 +307,12 @@ class Observation:
 
     def _temp_rise(self) -> Values | None:
         """Fastest rise of any valid sensor over the last 3 s; before 3 s, since the start of the record."""
-        temps = self._trace.arrays.get("cell_temp_degc")
-        n = len(self._trace.t_s)
-        if temps is None or not n:
-            return None
         invalid = self._column("given", "temps_invalid")
-        if invalid is not None and invalid.any():
-            low, high = SENSOR_RANGE_DEGC
-            temps = np.where((temps > low) & (temps < high), temps, np.nan)
-        tick_s = (self._trace.t_s[-1] - self._trace.t_s[0]) / (n - 1) if n > 1 else RISE_WINDOW_S
-        back = min(n, max(1, round(RISE_WINDOW_S / tick_s)))
-        rise = np.empty(n, np.float64)
-        rise[:back] = _highest(temps[:back] - temps[0])
-        rise[back:] = _highest(temps[back:] - temps[: n - back])
-        return rise / RISE_WINDOW_S
+        return temp_rise(self._trace, broken=invalid is not None and bool(invalid.any()))
+
+    def _told_before_off(self, quantity: str) -> Values | None:
+        told = self.reported(quantity)
+        return None if told is None else told_before_off(self._trace, told)
 
     def _message_age(self, node: Node) -> Values | None:
         """Age of the oldest protected message of a node, counted anew whenever the controller could not have heard
@@ -386,15 +380,3 @@ class Observation:
         if crc is not None and protection is not None and protection.crc == crc and protection.checksum is not None:
             fits = self.decoded.checksums_fit(self.decoded.rows(name), protection.checksum)
         return MessageSeries(self.decoded.times(name), counts, modulus, fits)
-
-
-def _highest(rises: Values) -> Values:
-    """The largest of each row; NaN (no valid sensor) counts as no rise."""
-    n, sensors = rises.shape
-    if not n or not sensors:
-        return np.zeros(n)
-    starts = np.arange(0, n * sensors, sensors)  # reduceat: half the time of a reduction along the short axis
-    highest: Values = np.maximum.reduceat(rises.ravel(), starts)
-    if np.isnan(highest).any():
-        highest = np.nan_to_num(np.fmax.reduceat(rises.ravel(), starts), nan=0.0)
-    return highest

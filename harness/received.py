@@ -11,7 +11,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,9 +24,8 @@ from harness.trace import Frames, Trace
 MAX_STEP = 3  # counter steps accepted without a gap in time
 RESYNC_RUN = 3  # frames that must follow each other after a jump
 UNHEARD = 1 << 5  # mark of a recorded frame that its receiver did not get (BH_FRAME_UNHEARD)
-RECOVERED_S = 1.0  # how long `recovered` tells of it
+MODES: Mapping[str, float] = {"off": 0.0, "standby": 1.0, "drive": 2.0, "charge": 3.0}  # what may be asked for
 _ROUNDING = 1e-6  # of a division of times
-_HALF = 0.5  # between the 0 and the 1 of a digital column
 _BUS_OFF = 2.0  # FIL_CAN_BUS_OFF
 _BYTE_BITS = 8
 _DUT = 0  # sender of a recorded frame (BH_NODE_DUT)
@@ -87,6 +85,25 @@ class Receptions:
             good = np.isin(t_s, self.of(messages[name]).good_s)
             times.append(t_s[good][rising(holds[good])])
         return np.sort(np.concatenate(times))
+
+    def mode(self, t_s: Times) -> Times:
+        """The mode (`MODES`) that the latest frame since power-on asked for which the controller must accept; NaN
+        before the first.
+        """
+        messages = {message.name: message for message in self._profile.restbus}
+        times, modes = [np.empty(0)], [np.empty(0)]
+        for command, mode in MODES.items():
+            for name, told_s, holds in _told(self._profile, self._decoded, command):
+                asked_s = told_s[holds]
+                asked_s = asked_s[np.isin(asked_s, self.of(messages[name]).good_s)]
+                times.append(asked_s)
+                modes.append(np.full(len(asked_s), mode))
+        order = np.argsort(at_s := np.concatenate(times), kind="stable")
+        begun_s = np.concatenate(([-np.inf], self._power_ons_s)).take(np.searchsorted(self._power_ons_s, t_s, "right"))
+        heard_s = np.concatenate(([-np.inf], at_s[order]))
+        latest = np.searchsorted(heard_s, t_s, side="right") - 1
+        mode_then = np.concatenate(([np.nan], np.concatenate(modes)[order])).take(latest)
+        return np.where(heard_s.take(latest) >= begun_s, mode_then, np.nan)
 
     def corrupt(self, node: Node, t_s: Times) -> Times | None:
         """How many corrupt frames of a node have come since power-on; None where it sends no protected message."""
@@ -190,44 +207,6 @@ def request_new(profile: Profile, decoded: Decoded, power_ons_s: Times, t_s: Tim
 def rising(on: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Where something begins to hold, the first element included."""
     return np.flatnonzero(on & ~np.concatenate(([False], on[:-1])))
-
-
-def recovered(trace: Trace) -> NDArray[Any] | None:
-    """1 for a second after the controller's CAN was bus-off and is not any more.
-
-    A power cycle ends it: a controller that was switched off has forgotten, and its CAN starts anew.
-    """
-    state = trace.columns.get("given", {}).get("can_state")
-    if state is None:
-        return None
-    powered = trace.columns.get("output", {}).get("powered")
-    on = np.ones(len(state), dtype=np.bool_) if powered is None else powered > _HALF
-    off = state >= _BUS_OFF
-    back = np.concatenate(([False], off[:-1] & ~off[1:] & on[:-1] & on[1:]))
-    latest_s = np.maximum.accumulate(np.where(back, trace.t_s, -np.inf))
-    dark_s = np.maximum.accumulate(np.where(on, -np.inf, trace.t_s))
-    return ((trace.t_s - latest_s < RECOVERED_S) & (latest_s > dark_s)).astype(np.float32)
-
-
-def restart_age(trace: Trace) -> Times | None:
-    """Time since the controller's CAN went bus-off, or since it last asked for its restart; 0 while it is not bus-off,
-    and while the controller is switched off.
-    """
-    given, output = trace.columns.get("given", {}), trace.columns.get("output", {})
-    if "can_state" not in given or "can_restart" not in output:
-        return None
-    begins = (given["can_state"] < _BUS_OFF) | (output["can_restart"] > _HALF)
-    if "powered" in output:
-        begins |= output["powered"] < _HALF
-    begins[:1] = True
-    age: Times = trace.t_s - np.maximum.accumulate(np.where(begins, trace.t_s, -np.inf))
-    return age
-
-
-def forgotten(trace: Trace) -> Times:
-    """Power-ons at which the memory of latched faults was found damaged."""
-    damaged = trace.columns.get("given", {}).get("nvm_damaged")
-    return np.empty(0) if damaged is None else trace.t_s[rising(damaged > _HALF)]
 
 
 def _counter(message: RestbusMessage, data: NDArray[np.uint8], rows: NDArray[np.int32]) -> NDArray[np.int64] | None:

@@ -29,6 +29,8 @@ Command = Literal[
     "power-cycle",
     "ignition-off",
     "ignition-on",
+    "plug-in",
+    "unplug",
     "reset-faults",
     "load",
     "soc",

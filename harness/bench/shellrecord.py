@@ -30,8 +30,8 @@ class _Injected:
 
 
 class LiveRecord:
-    """Takes every tick of a rig; some 35 kB a second. Cells one by one are not kept: no requirement of a rig in real
-    time is judged by them that its extremes do not answer.
+    """Takes every tick of a rig; some 35 kB a second. Cells one by one are not kept: the few requirements on
+    single cells or sensors are then not exercised, and say so.
     """
 
     def __init__(self, live: LiveRig) -> None:

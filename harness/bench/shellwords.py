@@ -108,6 +108,8 @@ HELP: Mapping[str, tuple[str, str]] = {
     "drive": ("drive", "unplug and ask for drive"),
     "charge": ("charge", "plug in and ask for charge"),
     "standby": ("standby", "ask for standby: contactors open"),
+    "plug-in": ("plug-in", "put the charging plug in and ask for nothing"),
+    "unplug": ("unplug", "pull the charging plug, whatever is asked for"),
     "ignition": ("ignition on|off", "turn the key"),
     "power-cycle": ("power-cycle [off_s=S]", "controller off, for 1 s if nothing is said, then on"),
     "reset": ("reset", "ask for the release of latched faults"),
@@ -119,7 +121,7 @@ HELP: Mapping[str, tuple[str, str]] = {
     "help": ("help [COMMAND]", "explain a command"),
     "quit": ("quit", "end, judge what was done and keep it"),
 }
-REQUESTS = ("drive", "charge", "standby")
+REQUESTS = ("drive", "charge", "standby", "plug-in", "unplug")
 
 
 def parse(line: str, bounds: Bounds, flags: Collection[str]) -> Order | None:

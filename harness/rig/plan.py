@@ -180,6 +180,8 @@ def _plain_events(action: CommandAction, t_ns: int) -> tuple[Event, ...]:
             return (event(EventKind.PLUG, 1.0),)
         case "drive":
             return (event(EventKind.PLUG, 0.0),)
+        case "plug-in" | "unplug":  # what is asked for stays as it is
+            return (event(EventKind.PLUG, float(action.do == "plug-in")),)
         case "power-cycle":
             return (event(EventKind.POWER, 0.0), event(EventKind.POWER, 1.0, action.off_s))
         case "ignition-on":  # the key wakes a controller that is off

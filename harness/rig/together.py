@@ -5,7 +5,7 @@ given.string_gap_v        the string is asked to join a link that others hold, a
                           and link voltage are apart, as its sensors have it; 0 otherwise
 given.string_deviation_a  how far its current is from the mean of all that are connected, as their sensors have it,
                           while it is connected itself: charge goes round between them
-given.string_reason       1 = it has a reason of its own to open: a fault, nobody asks for it or the request has just
+given.string_reason       1 = it has a reason of its own to open: a fault, nobody asks for it or request or plug has just
                           changed, nothing is heard of who asks, ignition or supply off
 given.string_others_out   how many other strings report a fault
 truth.string_gap_v        pack and link voltage apart while the string is open and others hold the link
@@ -108,11 +108,13 @@ class StringRecord:
         out: Holds = np.concatenate(([False], np.isin(series.value, _OUT))).take(at)
         return out
 
-    def _soon(self, holds: Holds) -> Holds:
-        """Whether it holds now or a little later."""
-        later = np.searchsorted(self.trace.t_s, self.trace.t_s + _REPORTED_S, side="right")
+    def _soon(self, holds: Holds, within_s: float = _REPORTED_S) -> Holds:
+        """Whether it holds now or a little later; with a negative time, now or a little earlier."""
+        first, end = sorted((0.0, within_s))
+        begins = np.searchsorted(self.trace.t_s, self.trace.t_s + first, side="left")
+        ends = np.searchsorted(self.trace.t_s, self.trace.t_s + end, side="right")
         sums = np.concatenate(([0], np.cumsum(holds)))
-        soon: Holds = sums[later] > sums[: len(holds)]
+        soon: Holds = sums[ends] > sums[begins]
         return soon
 
     def _unsteady(self) -> Holds:
@@ -123,7 +125,9 @@ class StringRecord:
         latest = np.concatenate(([-np.inf], begun)).take(np.searchsorted(begun, self.trace.t_s, side="right"))
         age = self.observation.given("vehicle_message_age_s")
         silent = np.zeros(len(self.trace.t_s), np.bool_) if age is None else age.value > _SILENT_S
-        unsteady: Holds = (self.trace.t_s - latest < _CHANGED_S) & (latest > 0.0) | silent
+        plug = self._on("given", "charge_plug")
+        pulled = self._soon(np.concatenate(([False], plug[:-1] & ~plug[1:])), -_CHANGED_S)
+        unsteady: Holds = (self.trace.t_s - latest < _CHANGED_S) & (latest > 0.0) | silent | pulled
         return unsteady
 
     def _on(self, side: Side, quantity: str) -> Holds:

@@ -236,6 +236,8 @@ def _switched(action: CommandAction, state: str, since_s: float) -> tuple[str, f
             return "standby", action.at_s + action.off_s
         case "ignition-off":
             return "off", since_s
+        case "unplug" if state == "charge":
+            return "standby", since_s
         case "ignition-on" if state == "off":
             return "standby", action.at_s
         case _:

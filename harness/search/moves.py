@@ -81,6 +81,7 @@ class Space:
 _COMMANDS: tuple[tuple[tuple[Command, Mapping[str, Value]], ...], ...] = (
     (("clear", {}),),
     (("standby", {}), ("drive", {}), ("charge", {})),
+    (("unplug", {}), ("plug-in", {})),
     (("drive", {}),),  # after a power cycle or a trip only a new request drives on
     (("power-cycle", {"off_s": 0.5}), ("power-cycle", {"off_s": 0.05}), ("power-cycle", {"off_s": 2.0})),
     (("reset-faults", {}), ("ignition-off", {}), ("ignition-on", {})),

@@ -20,6 +20,8 @@ from harness.search.strings import string_tours
 
 STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
 _COUNTED_A = 3000.0  # a reading; takes the counted charge of 180 Ah from end to end in 216 s
+_BALANCED_V = 3.48  # above 3.40 V, where balancing begins, and below every limit
+_NOT_BALANCED_V = 3.36
 _OVERCURRENT_RELEASE_S = 32.0  # a little longer than the current must have been small
 _SOC_POINTS = (2.0, 8.0, 12.0, 30.0, 70.0, 90.0, 94.0, 97.0, 99.0)
 
@@ -69,6 +71,9 @@ def _operation() -> Iterator[_Tour]:
     yield "brief power cycle", "drive", 6.0, (_do(1.0, "power-cycle", off_s=0.05),)
     yield "ignition off and on", "drive", 9.0, (_do(1.0, "ignition-off"), _do(4.0, "ignition-on"), _do(6.0, "drive"))
     yield "drive command while charging", "charge", 6.0, (_do(1.0, "drive"),)
+    yield "plug pulled while charging", "charge", 8.0, (_do(1.0, "unplug"), _do(4.0, "plug-in"))
+    yield "plug put in while driving", "drive", 6.0, (_do(1.0, "plug-in"), _do(3.0, "unplug"))
+    yield "standby while charging, plugged on", "charge", 6.0, (_do(1.0, "standby"), _do(3.0, "charge"))
 
 
 def _contactors() -> Iterator[_Tour]:
@@ -104,6 +109,9 @@ def _charging() -> Iterator[_Tour]:
         yield f"charger ignores limits at {soc:g} %", "charge", 12.0, (full, begin(1.0, "charger-ignores-limits"))
         actions = (full, begin(1.0, "charger-overvoltage", offset_v=100.0), begin(1.0, "charger-ignores-limits"))
         yield f"charger too high at {soc:g} %", "charge", 12.0, actions
+    for degc in (-3.0, 4.0):  # the others warm; for less long than the spread may last
+        cold = begin(0.5, "temp-sensor-set", sensor=1, temp_degc=degc)
+        yield f"one sensor at {degc:g} degC while charging", "charge", 5.0, (cold,)
     yield "interlock opens while charging", "charge", 4.0, (begin(1.0, "hvil-open"),)
     yield "charger does not stop", "charge", 6.0, (begin(0.5, "charger-ignores-limits"), _do(1.0, "standby"))
 
@@ -135,6 +143,10 @@ def _vehicle(bounds: Bounds) -> Iterator[_Tour]:
             begin(1.0, "load-power", power_w=200e3),
         ),
     )
+    counts_s = round(40.0 * _longer_count(bounds, -_COUNTED_A), 1)
+    counted = begin(0.5, "current-sensor-set", current_a=-_COUNTED_A, for_s=counts_s)
+    cycle = _do(counts_s + 3.0, "power-cycle", off_s=0.5)
+    yield "power cycle after much was counted", "drive", counts_s + 6.0, (counted, cycle)
     for title, current_a, for_s in (("full", -_COUNTED_A, 110.0), ("empty", _COUNTED_A, 135.0)):
         counts_s = round(for_s * _longer_count(bounds, current_a), 1)
         counted = begin(0.5, "current-sensor-set", current_a=current_a, for_s=counts_s)
@@ -283,7 +295,20 @@ def _wear(cell: int) -> Iterator[_Tour]:
     )
     for pole in ("positive", "negative", "both"):
         yield f"insulation lost, {pole}", "drive", 7.0, (begin(0.5, "insulation-drop", pole=pole, resistance_ohm=5e3),)
-    yield "high cell at rest is balanced", "standby", 8.0, (_do(0.0, "soc", soc_pct=99.0),)
+    yield "all cells high at rest", "standby", 8.0, (_do(0.0, "soc", soc_pct=99.0),)
+    near = begin(0.5, "cell-voltage", cell=cell, voltage_v=_NOT_BALANCED_V)
+    yield "a cell a little high at rest", "standby", 18.0, (near,)
+    for place in (1, cell):
+        high = begin(0.5, "cell-voltage", cell=place, voltage_v=_BALANCED_V)
+        yield f"cell {place} high at rest", "standby", 18.0, (high,)
+        yield f"cell {place} high while charging", "charge", 6.0, (high,)
+    lost = begin(3.0, "cell-sensor-invalid", cell=cell)
+    yield (
+        "a cell invalid while another is balanced",
+        "charge",
+        6.0,
+        (begin(0.5, "cell-voltage", cell=1, voltage_v=_BALANCED_V), lost),
+    )
 
 
 def _curves(requirements: Sequence[Requirement]) -> Iterator[_Tour]:

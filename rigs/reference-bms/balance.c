@@ -4,6 +4,7 @@
  */
 #include "balance.h"
 
+#include "defect.h"
 #include "measure.h"
 #include "params.h"
 #include "soc.h"
@@ -25,16 +26,17 @@ void balance_init(void) {
 static bool allowed(void) {
     const bms_state state = state_now();
     const bool at_rest = soc_rest_seconds() >= (uint32_t)params->balance_rest_s;
-    return measured->all_cells_valid &&
-           ((state == STATE_CHARGE) || (((state == STATE_STANDBY) || (state == STATE_DRIVE)) && at_rest));
+    return (measured->all_cells_valid || DEFECT(137)) &&
+           (((state == STATE_CHARGE) && !DEFECT(140)) ||
+            (((state == STATE_STANDBY) || (state == STATE_DRIVE)) && at_rest && !DEFECT(135)));
 }
 
 void balance_step(const bms_inputs *inputs) {
-    const int32_t floor_uv = params->balance_min_mv * UV_PER_MV;
+    const int32_t floor_uv = DEFECT(129) ? 0 : (params->balance_min_mv * UV_PER_MV);
     const int32_t band_uv = measured->q[Q_CELL_MIN_UV] + (params->balance_band_mv * UV_PER_MV);
     const int32_t above_uv = allowed() ? bms_max(floor_uv, band_uv) : INT32_MAX;
     uint32_t count = 0U;
-    for (uint32_t i = 0U; i < measured->n_cells; i++) {
+    for (uint32_t i = DEFECT(136) ? 1U : 0U; i < measured->n_cells; i++) {
         balance.on[i] = (inputs->cell_uv[i] > above_uv) ? 1U : 0U;
         count += balance.on[i];
     }

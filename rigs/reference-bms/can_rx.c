@@ -129,7 +129,7 @@ static bool accept(const sender *from, const uint8_t *data, uint32_t now_ms) {
     }
     if (!counter_plausible(source, counter, now_ms, from->period_ms)) {
         from->rejects->out_of_sequence++;
-        return false;
+        return DEFECT(134) != 0;
     }
     source->counter = counter;
     source->good_ms = now_ms;

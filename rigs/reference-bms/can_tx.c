@@ -72,6 +72,21 @@ static uint64_t contactor_bits(uint32_t shift) {
            can_flag(contactor_commanded(CONTACTOR_PRECHARGE), shift + 2U);
 }
 
+static uint64_t auxiliary_bits(uint32_t shift) {
+    uint64_t bits = 0U;
+    for (uint32_t i = 0U; i < (uint32_t)CONTACTOR_COUNT; i++) {
+        const bool commanded = (DEFECT(111) && (i == (uint32_t)CONTACTOR_POSITIVE)) ||
+                               (DEFECT(112) && (i == (uint32_t)CONTACTOR_NEGATIVE)) ||
+                               (DEFECT(113) && (i == (uint32_t)CONTACTOR_PRECHARGE));
+        bits |= can_flag(commanded ? contactor_commanded(i) : measured->aux_closed[i], shift + i);
+    }
+    return bits;
+}
+
+static bool crash_latched(void) {
+    return (faults_latched() & FAULT_BIT(FAULT_CRASH)) != 0U;
+}
+
 /* 0 = none on the bus. */
 static uint64_t first_fault(void) {
     const uint32_t first = faults_first();
@@ -82,11 +97,10 @@ static void send_state(void) {
     const bool starting = (state_now() == STATE_STANDBY) || (state_now() == STATE_PRECHARGE);
     const bms_state shown = (DEFECT(95) && starting && (nvm_cycles() > 1U)) ? STATE_INIT : state_now();
     uint64_t word = can_field((int64_t)shown, 4U, 12U) | contactor_bits(16U);
-    word |= can_flag(measured->aux_closed[CONTACTOR_POSITIVE], 19U);
-    word |= can_flag(measured->aux_closed[CONTACTOR_NEGATIVE], 20U);
-    word |= can_flag(measured->aux_closed[CONTACTOR_PRECHARGE], 21U);
-    word |= can_flag(measured->ignition, 22U) | can_flag(measured->plug, 23U);
-    word |= can_flag(measured->q[Q_HVIL_OPEN] == 0, 24U) | can_flag(measured->q[Q_CRASH] != 0, 25U);
+    word |= auxiliary_bits(19U);
+    word |= can_flag(measured->ignition || DEFECT(114), 22U);
+    word |= can_flag(measured->plug && !(DEFECT(115) && (can_rx_mode() != MODE_CHARGE)), 23U);
+    word |= can_flag(measured->q[Q_HVIL_OPEN] == 0, 24U) | can_flag(DEFECT(116) ? crash_latched() : (measured->q[Q_CRASH] != 0), 25U);
     word |= can_field((int64_t)contactor_failed_tries(), 2U, 26U);
     word |= can_field((int64_t)can_rx_mode(), 2U, 28U) | can_flag(measured->data_complete, 30U);
     word |= first_fault() << 32U;
@@ -167,7 +181,11 @@ static void send_due(const bms_inputs *inputs) {
     can_tx_find_extremes(inputs, due == can_tx_cell_extremes, due == can_tx_temp_extremes);
     send_changes(due, tx.silent);
     const bool skipped = (DEFECT(27) && (due == can_tx_pack_values) && (((tx.slot / BMS_FAST_PER_SLOW) % 2U) == 1U)) ||
-                         (DEFECT(92) && (due == can_tx_cell_extremes) && (tx.slot < BMS_FAST_PER_SLOW));
+                         (DEFECT(92) && (due == can_tx_cell_extremes) && (tx.slot < BMS_FAST_PER_SLOW)) ||
+                         (DEFECT(117) && (due == send_warnings) && (protect_warnings() == 0U)) ||
+                         (DEFECT(118) && (due == send_alarms) && (protect_alarms() == 0U)) ||
+                         (DEFECT(119) && (due == can_tx_sensors) && (state_now() == STATE_CHARGE)) ||
+                         (DEFECT(120) && (due == can_tx_supervision) && !measured->all_cells_valid);
     if (!skipped) {
         due();
     }

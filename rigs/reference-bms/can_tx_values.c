@@ -13,6 +13,7 @@
 #include "nvm.h"
 #include "params.h"
 #include "soc.h"
+#include "state.h"
 #include "thermal.h"
 
 #include <string.h>
@@ -97,7 +98,8 @@ void can_tx_pack_values(void) {
     uint64_t word = can_field(can_round(pack_mv, 100), 16U, 0U);
     const int64_t current = can_round(measured->q[Q_CURRENT_MA], 100);
     word |= DEFECT(56) ? can_field(current, 16U, 16U) : can_field_signed(current, 16U, 16U);
-    word |= can_field(can_round(measured->link_mv, 100), 16U, 32U);
+    const int64_t link_mv = DEFECT(106) ? (((int64_t)measured->link_mv * 98) / 100) : (int64_t)measured->link_mv;
+    word |= can_field(can_round(link_mv, 100), 16U, 32U);
     word |= can_field(measured->q[Q_SOC_PERMILLE], 10U, 48U);
     word |= can_flag(measured->pack_valid, 58U) | can_flag(measured->q[Q_CURRENT_INVALID] == 0, 59U);
     word |= can_flag(measured->link_valid, 60U);
@@ -119,7 +121,8 @@ void can_tx_temp_extremes(void) {
     uint64_t word = can_field_signed(can_round(measured->q[Q_TEMP_MAX_MDEGC], 100), 16U, 0U);
     const int64_t coldest = can_round(measured->q[Q_TEMP_MIN_MDEGC], 100);
     word |= DEFECT(57) ? can_field(coldest, 16U, 16U) : can_field_signed(coldest, 16U, 16U);
-    word |= can_field((int64_t)values.temp_max, 7U, 32U) | can_field((int64_t)values.temp_min, 7U, 39U);
+    word |= can_field((int64_t)values.temp_max, 7U, 32U);
+    word |= can_field((int64_t)values.temp_min - (DEFECT(110) ? 1 : 0), 7U, 39U);
     word |= can_field(can_round(measured->q[Q_TEMP_SPREAD_MK], 100), 11U, 46U);
     word |= can_field(can_round(thermal_rise_mk_per_s(), 50), 7U, 57U);
     can_queue_put(ID_TEMP_EXTREMES, word);
@@ -128,7 +131,7 @@ void can_tx_temp_extremes(void) {
 /* Big endian: bit 63 of the word is the first on the wire. */
 void can_tx_sensors(void) {
     uint64_t word = can_field(can_round(measured->q[Q_INSULATION_OHM], 100), 20U, 44U);
-    word |= can_field(measured->q[Q_SUPPLY_MV], 16U, 28U);
+    word |= can_field(measured->q[Q_SUPPLY_MV] - (DEFECT(109) ? 1500 : 0), 16U, 28U);
     word |= can_field(measured->q[Q_CELLS_INVALID], 9U, 19U);
     word |= can_field(measured->q[Q_OPEN_WIRES], 9U, 10U);
     word |= can_field(measured->q[Q_TEMPS_INVALID], 7U, 3U);
@@ -139,8 +142,10 @@ void can_tx_sensors(void) {
 void can_tx_supervision(void) {
     const int32_t mismatch_mv = known(Q_MISMATCH_MV) ? measured->q[Q_MISMATCH_MV] : 0;
     uint64_t word = can_field(measured->q[Q_AGE_MS], 12U, 0U) | can_field(can_round(mismatch_mv, 100), 14U, 12U);
-    word |= can_field(can_round(measured->cell_sum_mv, 100), 15U, 26U);
-    word |= can_field(can_round(measured->charger_mv, 100), 14U, 41U);
+    const int64_t sum_mv = DEFECT(108) ? (((int64_t)measured->cell_sum_mv * 15) / 16) : (int64_t)measured->cell_sum_mv;
+    word |= can_field(can_round(sum_mv, 100), 15U, 26U);
+    const int64_t charger_mv = DEFECT(107) ? (((int64_t)measured->charger_mv * 98) / 100) : measured->charger_mv;
+    word |= can_field(can_round(charger_mv, 100), 14U, 41U);
     word |= can_field((int64_t)balance_count(), 9U, 55U);
     can_queue_put(ID_SUPERVISION, word);
 }
@@ -168,7 +173,7 @@ static void send_cells(const bms_inputs *inputs) {
     const uint32_t first = values.cell_group * CELLS_PER_FRAME;
     uint64_t word = values.cell_group;
     for (uint32_t k = 0U; k < CELLS_PER_FRAME; k++) {
-        word |= cell_field(inputs, first + k) << (FIRST_SHIFT + (k * CELL_BITS));
+        word |= cell_field(inputs, first + k + (DEFECT(131) ? 1U : 0U)) << (FIRST_SHIFT + (k * CELL_BITS));
     }
     can_queue_put(ID_CELL_VOLTAGES, word);
     values.cell_group = ((first + CELLS_PER_FRAME) < measured->n_cells) ? (values.cell_group + 1U) : 0U;
@@ -178,7 +183,7 @@ static void send_temps(const bms_inputs *inputs) {
     const uint32_t first = values.temp_group * TEMPS_PER_FRAME;
     uint64_t word = values.temp_group;
     for (uint32_t k = 0U; k < TEMPS_PER_FRAME; k++) {
-        word |= temp_field(inputs, first + k) << (FIRST_SHIFT + (k * TEMP_BITS));
+        word |= temp_field(inputs, first + k + (DEFECT(132) ? 1U : 0U)) << (FIRST_SHIFT + (k * TEMP_BITS));
     }
     can_queue_put(ID_CELL_TEMPS, word);
     values.temp_group = ((first + TEMPS_PER_FRAME) < measured->n_temps) ? (values.temp_group + 1U) : 0U;
@@ -230,7 +235,18 @@ static void send_communication(void) {
     can_queue_put(ID_COMMUNICATION, word);
 }
 
+static bool left_out(uint32_t slot) {
+    const bool resting = (measured->q[Q_CURRENT_MA] < 1000) && (measured->q[Q_CURRENT_MA] > -1000);
+    return (DEFECT(121) && (slot == (uint32_t)SLOT_INFO) && (state_now() == STATE_DRIVE)) ||
+           (DEFECT(122) && (slot == (uint32_t)SLOT_ENERGY) && resting) ||
+           (DEFECT(123) && (slot == (uint32_t)SLOT_FAULT_MEMORY) && (nvm_newest().kind == (uint8_t)NVM_NO_ENTRY)) ||
+           (DEFECT(124) && (slot == (uint32_t)SLOT_COMMUNICATION) && (can_rx_vehicle_rejects()->corrupt == 0U));
+}
+
 void can_tx_seldom(uint32_t slot) {
+    if (left_out(slot)) {
+        return;
+    }
     if (slot == (uint32_t)SLOT_INFO) {
         send_info();
     } else if (slot == (uint32_t)SLOT_ENERGY) {

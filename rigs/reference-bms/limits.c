@@ -9,6 +9,7 @@
 
 #include "defect.h"
 #include "measure.h"
+#include "nvm.h"
 #include "params.h"
 #include "protect.h"
 #include "state.h"
@@ -98,12 +99,13 @@ static int32_t share_of(int32_t full_ma, int32_t permille) {
 
 static bool may_charge(void) {
     const bms_state state = state_now();
-    return ((state == STATE_DRIVE) || (state == STATE_CHARGE)) &&
+    return (((state == STATE_DRIVE) && !DEFECT(128)) || (state == STATE_CHARGE)) &&
            (((protect_alarms() & CHARGE_ALARMS) == 0U) || DEFECT(31));
 }
 
 static bool may_discharge(void) {
-    return (state_now() == STATE_DRIVE) && (((protect_alarms() & DISCHARGE_ALARMS) == 0U) || DEFECT(97));
+    return (state_now() == STATE_DRIVE) && !(DEFECT(127) && (nvm_cycles() > 1U)) &&
+           (((protect_alarms() & DISCHARGE_ALARMS) == 0U) || DEFECT(97));
 }
 
 void limits_apply(void) {
@@ -130,5 +132,7 @@ int32_t limits_discharge_ma(void) {
 }
 
 int32_t limits_charge_mv(void) {
-    return params->charge_voltage_cell_mv * (int32_t)measured->n_cells;
+    const int32_t left_out = DEFECT(126) ? measured->q[Q_CELLS_INVALID] : 0;
+    const int32_t cell_mv = params->charge_voltage_cell_mv + ((DEFECT(125) && (state_now() == STATE_CHARGE)) ? 100 : 0);
+    return cell_mv * ((int32_t)measured->n_cells - left_out);
 }

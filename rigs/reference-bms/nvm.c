@@ -144,7 +144,7 @@ void nvm_store_latched(uint32_t latched) {
 
 void nvm_store_charge(int64_t charge_uah, uint32_t throughput_mah) {
     nvm.dirty = nvm.dirty || (charge_uah != nvm.charge_uah) || (throughput_mah != nvm.throughput_mah);
-    nvm.charge_uah = charge_uah;
+    nvm.charge_uah = DEFECT(133) ? nvm.charge_uah : charge_uah;
     nvm.throughput_mah = throughput_mah;
 }
 

@@ -121,7 +121,7 @@ static void step_precharge(uint32_t now_ms) {
 
 /* A plug signal while driving does not open the contactors under load: the vehicle decides. */
 static void step_drive(uint32_t now_ms) {
-    if ((machine.requested != MODE_DRIVE) || !measured->ignition || strings_leave()) {
+    if ((machine.requested != MODE_DRIVE) || (!measured->ignition && !DEFECT(130)) || strings_leave()) {
         leave_to_standby(now_ms);
     }
 }
@@ -129,7 +129,8 @@ static void step_drive(uint32_t now_ms) {
 /* Without the vehicle nobody can end the charge: its silence does. */
 static void step_charge(uint32_t now_ms) {
     const bool silent = measured->q[Q_VEHICLE_AGE_MS] > (params->vehicle_age_ms + params->vehicle_timeout_ms);
-    if ((machine.requested != MODE_CHARGE) || !measured->plug || silent) {
+    const bool ended = (machine.requested != MODE_CHARGE) && !DEFECT(139);
+    if (ended || (!measured->plug && !DEFECT(138)) || silent) {
         leave_to_standby(now_ms);
     }
 }

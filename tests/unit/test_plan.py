@@ -139,6 +139,12 @@ def test_state_of_charge_is_a_fraction_for_the_kernel(planner: Planner) -> None:
     assert (event.kind, event.value) == (EventKind.SOC, 0.075)
 
 
+@pytest.mark.parametrize(("command", "plugged"), [("plug-in", 1.0), ("unplug", 0.0)])
+def test_the_plug_moves_without_a_word_on_the_bus(planner: Planner, command: str, plugged: float) -> None:
+    (event,) = plan(planner, {"at_s": 1.0, "do": command}).events
+    assert (event.kind, event.value) == (EventKind.PLUG, plugged)
+
+
 def test_events_come_in_the_order_of_time_whatever_the_order_in_the_file(planner: Planner) -> None:
     planned = plan(
         planner,

@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.canbus.profile import Profile, load_profile
-from harness.received import UNHEARD, Receptions, count_since, forgotten, reception, recovered, request_new, restart_age
+from harness.derived import forgotten, recovered, restart_age, told_before_off
+from harness.received import UNHEARD, Receptions, count_since, reception, request_new
+from harness.requirements.evidence import Series
 from harness.trace import Frames, Trace
 
 ROOT = Path(__file__).parents[2]
@@ -206,3 +208,36 @@ def test_a_request_is_heard_only_in_a_frame_that_must_be_accepted(
     run = Trace(columns={}, arrays={}, t_s=np.empty(0), frames=seen)
     found = Receptions(profile, run, profile.decoder.decode(seen), np.empty(0), {})
     assert heard_s == pytest.approx(found.heard("reset-faults").tolist())
+
+
+def test_the_mode_is_that_of_the_last_good_frame_since_power_on(profile: Profile) -> None:
+    rows = [
+        (0.00, command(0)),
+        (0.10, command(1, mode=2)),
+        (0.20, command(2, mode=3, damage=0x10)),  # damaged
+        (0.30, command(1, mode=3)),  # repeated
+        (0.40, command(2, mode=3)),
+        (0.60, command(3, mode=0)),
+    ]
+    seen = frames(rows)
+    run = Trace(columns={}, arrays={}, t_s=np.empty(0), frames=seen)
+    found = Receptions(profile, run, profile.decoder.decode(seen), np.array([0.5]), {})
+    at: Any = np.array([-0.01, 0.01, 0.11, 0.21, 0.31, 0.41, 0.51, 0.61])
+    expected = [np.nan, 1.0, 2.0, 2.0, 2.0, 3.0, np.nan, 0.0]
+    assert expected == pytest.approx(found.mode(at).tolist(), nan_ok=True)
+
+
+@pytest.mark.parametrize(("damaged", "kept"), [(0.0, 61.0), (1.0, np.nan)])
+def test_what_was_told_before_the_supply_went_is_compared_for_two_seconds_after_it_came_back(
+    damaged: float, kept: float
+) -> None:
+    t_s = np.arange(0.0, 6.0, 0.5)
+    powered = np.where((t_s >= 1.0) & (t_s < 2.0), 0.0, 1.0)
+    lost = np.where((t_s >= 2.0) & (t_s < 3.0), damaged, 0.0)
+    columns: Any = {"output": {"powered": powered}, "given": {"nvm_damaged": lost}}
+    run = Trace(columns=columns, arrays={}, t_s=t_s, frames=frames([]))
+    told = Series(np.array([0.1, 0.4, 0.9, 2.1]), np.array([55.0, 60.0, 61.0, 55.0]))
+    found = told_before_off(run, told)
+    assert found is not None
+    expected = [np.nan] * 4 + [kept] * 4 + [np.nan] * 4
+    assert expected == pytest.approx(found.tolist(), nan_ok=True)
