@@ -5,7 +5,7 @@ given.string_gap_v        the string is asked to join a link that others hold, a
                           and link voltage are apart, as its sensors have it; 0 otherwise
 given.string_deviation_a  how far its current is from the mean of all that are connected, as their sensors have it,
                           while it is connected itself: charge goes round between them
-given.string_reason       1 = it has a reason of its own to open: a fault, nobody asks for it or request or plug has just
+given.string_reason       1 = it has a reason of its own to open: a fault, nobody asks for it, request or plug has just
                           changed, nothing is heard of who asks, ignition or supply off
 given.string_others_out   how many other strings report a fault
 truth.string_gap_v        pack and link voltage apart while the string is open and others hold the link
