@@ -8,48 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.extremes import SENSOR_RANGE_DEGC
 from harness.received import Times, rising
 from harness.requirements.evidence import Series
 from harness.trace import Trace
 
-RISE_WINDOW_S = 3.0
 RECOVERED_S = 1.0  # how long `recovered` tells of it
 KEPT_S = 2.0  # how long after a power-on what was kept over it is compared
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 _BUS_OFF = 2.0  # FIL_CAN_BUS_OFF
-Values = NDArray[Any]
-
-
-def temp_rise(trace: Trace, *, broken: bool) -> Values | None:
-    """Fastest rise of any valid sensor over the last 3 s, K/s; before 3 s, since the start of the record. `broken`:
-    sensors without a valid value are among them.
-    """
-    temps = trace.arrays.get("cell_temp_degc")
-    n = len(trace.t_s)
-    if temps is None or not n:
-        return None
-    if broken:
-        low, high = SENSOR_RANGE_DEGC
-        temps = np.where((temps > low) & (temps < high), temps, np.nan)
-    tick_s = (trace.t_s[-1] - trace.t_s[0]) / (n - 1) if n > 1 else RISE_WINDOW_S
-    back = min(n, max(1, round(RISE_WINDOW_S / tick_s)))
-    rise = np.empty(n, np.float64)
-    rise[:back] = _highest(temps[:back] - temps[0])
-    rise[back:] = _highest(temps[back:] - temps[: n - back])
-    return rise / RISE_WINDOW_S
-
-
-def _highest(rises: Values) -> Values:
-    """The largest of each row; NaN (no valid sensor) counts as no rise."""
-    n, sensors = rises.shape
-    if not n or not sensors:
-        return np.zeros(n)
-    starts = np.arange(0, n * sensors, sensors)  # reduceat: half the time of a reduction along the short axis
-    highest: Values = np.maximum.reduceat(rises.ravel(), starts)
-    if np.isnan(highest).any():
-        highest = np.nan_to_num(np.fmax.reduceat(rises.ravel(), starts), nan=0.0)
-    return highest
 
 
 def recovered(trace: Trace) -> NDArray[Any] | None:

@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 Range = tuple[float, float]
 BitRange = Callable[[Mapping[str, int]], Mapping[str, Range]]
@@ -70,3 +74,26 @@ def _all_temperatures(kept: Mapping[str, Range]) -> bool:
 def bit_ranges(masks: Mapping[str, int], always: int, ever: int) -> dict[str, Range]:
     """Of single bits: those that were always set, and those that ever were."""
     return {name: (float(bool(always & mask)), float(bool(ever & mask))) for name, mask in masks.items()}
+
+
+def fastest_rise(temps: NDArray[Any], t_s: NDArray[np.float64], window_s: float) -> NDArray[Any]:
+    """How fast the fastest column has risen over the window, per second; before the first window, since the start."""
+    n = len(t_s)
+    tick_s = (t_s[-1] - t_s[0]) / (n - 1) if n > 1 else window_s
+    back = min(n, max(1, round(window_s / tick_s)))
+    rise = np.empty(n, np.float64)
+    rise[:back] = _highest(temps[:back] - temps[0])
+    rise[back:] = _highest(temps[back:] - temps[: n - back])
+    return rise / window_s
+
+
+def _highest(rises: NDArray[Any]) -> NDArray[Any]:
+    """The largest of each row; NaN (no valid sensor) counts as no rise."""
+    n, sensors = rises.shape
+    if not n or not sensors:
+        return np.zeros(n)
+    starts = np.arange(0, n * sensors, sensors)  # reduceat: half the time of a reduction along the short axis
+    highest: NDArray[Any] = np.maximum.reduceat(rises.ravel(), starts)
+    if np.isnan(highest).any():
+        highest = np.nan_to_num(np.fmax.reduceat(rises.ravel(), starts), nan=0.0)
+    return highest

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
-from harness.derived import forgotten, recovered, restart_age, temp_rise, told_before_off
+from harness.derived import forgotten, recovered, restart_age, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -25,9 +25,10 @@ from harness.extremes import (
     WITNESSES,
     Range,
     bit_ranges,
+    fastest_rise,
     given_ranges,
 )
-from harness.received import Receptions, Times, asked, request_new, rising
+from harness.received import MESSAGE_AGES, TOLD, Receptions, Times, asked, request_new, rising, told
 from harness.requirements.evidence import MessageSeries, Series
 from harness.trace import Side, Trace
 
@@ -45,10 +46,10 @@ PERCENT: Mapping[str, tuple[Side, str]] = {  # of the truth, from columns that r
 }
 CELL_VALID, CELL_OPEN_WIRE = 1, 2  # bits of the array "cell_flags" (FIL_VALID, FIL_OPEN_WIRE)
 MIN_PACK_V = 1.0
+RISE_WINDOW_S = 3.0
 UNKNOWN_STATE = -1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth"}  # all others are given
-MESSAGE_AGES: Mapping[str, Node] = {"vehicle_message_age_s": "vehicle", "charger_message_age_s": "charger"}
 RecordedSide = Side | Literal["reported"]
 Values = NDArray[Any]
 
@@ -75,7 +76,8 @@ class Observation:
             "voltage_mismatch_v": self._voltage_mismatch,
             "link_of_pack_pct": self._link_of_pack,
             "cells_lost": self._cells_lost,
-            **{age: partial(self._message_age, node) for age, node in MESSAGE_AGES.items()},
+            **{age: partial(self._message_age, age) for age in MESSAGE_AGES},
+            **{value: partial(self._told, value) for value in TOLD},
             "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
             "mode_requested": lambda: self._reception().mode(self._trace.t_s),
@@ -149,7 +151,7 @@ class Observation:
     def bounds(self, side: RecordedSide, quantity: str) -> Range | None:
         """Values that no sample lies beyond, where they are cheaper than the samples; None elsewhere."""
         node = MESSAGE_AGES.get(quantity) if side == "given" else None
-        messages = () if node is None else self._profile.restbus_of(node)
+        messages = () if node is None else self._profile.aged(quantity, node)
         if not messages or not len(self._trace.t_s):
             return None
         if node == "charger" and self.ranges("given").get("charge_plug") == (0.0, 0.0):
@@ -307,18 +309,25 @@ class Observation:
 
     def _temp_rise(self) -> Values | None:
         """Fastest rise of any valid sensor over the last 3 s; before 3 s, since the start of the record."""
+        temps = self._trace.arrays.get("cell_temp_degc")
+        if temps is None or not len(self._trace.t_s):
+            return None
         invalid = self._column("given", "temps_invalid")
-        return temp_rise(self._trace, broken=invalid is not None and bool(invalid.any()))
+        if invalid is not None and invalid.any():
+            low, high = SENSOR_RANGE_DEGC
+            temps = np.where((temps > low) & (temps < high), temps, np.nan)
+        return fastest_rise(temps, self._trace.t_s, RISE_WINDOW_S)
 
     def _told_before_off(self, quantity: str) -> Values | None:
-        told = self.reported(quantity)
-        return None if told is None else told_before_off(self._trace, told)
+        before = self.reported(quantity)
+        return None if before is None else told_before_off(self._trace, before)
 
-    def _message_age(self, node: Node) -> Values | None:
-        """Age of the oldest protected message of a node, counted anew whenever the controller could not have heard
-        it: switched off, or (charger) unplugged. 0 there.
+    def _message_age(self, quantity: str) -> Values | None:
+        """Age of the oldest message meant, counted anew whenever the controller could not have heard it: switched off,
+        or (charger) unplugged. 0 there.
         """
-        messages = self._profile.restbus_of(node)
+        node = MESSAGE_AGES[quantity]
+        messages = self._profile.aged(quantity, node)
         if not messages:
             return None
         t_s = self._trace.t_s
@@ -329,6 +338,9 @@ class Observation:
         if deaf is not None:
             age = np.minimum(age, t_s - np.maximum.accumulate(np.where(deaf, t_s, 0.0)))
         return age
+
+    def _told(self, value: str) -> Values | None:
+        return told(self._profile, self._reception(), self.decoded, value, self._trace.t_s)
 
     def _reception(self) -> Receptions:
         if self._received is None:

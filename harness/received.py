@@ -9,7 +9,7 @@ that was reset). This is the receiver of AUTOSAR E2E profile 1 with MaxDeltaCoun
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -26,19 +26,30 @@ RESYNC_RUN = 3  # frames that must follow each other after a jump
 UNHEARD = 1 << 5  # mark of a recorded frame that its receiver did not get (BH_FRAME_UNHEARD)
 MODES: Mapping[str, float] = {"off": 0.0, "standby": 1.0, "drive": 2.0, "charge": 3.0}  # what may be asked for
 _ROUNDING = 1e-6  # of a division of times
+_HALF = 0.5  # between the 0 and the 1 of a digital column
 _BUS_OFF = 2.0  # FIL_CAN_BUS_OFF
 _BYTE_BITS = 8
 _DUT = 0  # sender of a recorded frame (BH_NODE_DUT)
 _STANDARD_FLAGS = 0b1_1101  # extended, BRS, remote and error frames are other messages (FIL_FRAME_*)
 Times = NDArray[np.float64]
+# Ages of messages, and the node that sends them.
+MESSAGE_AGES: Mapping[str, Node] = {
+    "vehicle_message_age_s": "vehicle",
+    "charger_message_age_s": "charger",
+    "line_message_age_s": "vehicle",
+}
+TOLD = ("line_voltage_v", "pole_contact", "pole_feed_v")  # what the controller knows from a message alone
 
 
 @dataclass(frozen=True, slots=True)
 class Reception:
-    """Arrival times, s: of good frames, and of those with a wrong checksum, length or counter range."""
+    """Arrival times, s: of good frames, of those with a wrong checksum, length or counter range, and of those in good
+    order of which only the controller's own clock decides whether their counter is out of step.
+    """
 
     good_s: Times
     corrupt_s: Times
+    doubtful_s: Times = field(default_factory=lambda: np.empty(0))
 
 
 class Receptions:
@@ -88,22 +99,32 @@ class Receptions:
 
     def mode(self, t_s: Times) -> Times:
         """The mode (`MODES`) that the latest frame since power-on asked for which the controller must accept; NaN
-        before the first.
+        before the first, and where it cannot be known whether it took one.
         """
         messages = {message.name: message for message in self._profile.restbus}
-        times, modes = [np.empty(0)], [np.empty(0)]
+        told: dict[str, tuple[Times, Times]] = {}
         for command, mode in MODES.items():
             for name, told_s, holds in _told(self._profile, self._decoded, command):
-                asked_s = told_s[holds]
-                asked_s = asked_s[np.isin(asked_s, self.of(messages[name]).good_s)]
-                times.append(asked_s)
-                modes.append(np.full(len(asked_s), mode))
-        order = np.argsort(at_s := np.concatenate(times), kind="stable")
-        begun_s = np.concatenate(([-np.inf], self._power_ons_s)).take(np.searchsorted(self._power_ons_s, t_s, "right"))
-        heard_s = np.concatenate(([-np.inf], at_s[order]))
+                _, modes = told.setdefault(name, (told_s, np.full(len(told_s), np.nan)))
+                modes[holds] = mode
+        heard = [_heard(self.of(messages[name]), *frames) for name, frames in told.items()]
+        return self._since_power_on(
+            np.concatenate([np.empty(0), *(at_s for at_s, _ in heard)]),
+            np.concatenate([np.empty(0), *(modes for _, modes in heard)]),
+            t_s,
+        )
+
+    def value(self, message: RestbusMessage, signal: str, t_s: Times) -> Times:
+        """A signal as the latest frame since power-on had it which the controller must accept; NaN as in `mode`."""
+        told_s, values = self._decoded.values(f"{message.name}.{signal}")
+        return self._since_power_on(*_heard(self.of(message), told_s, values), t_s)
+
+    def _since_power_on(self, heard_s: Times, values: Times, t_s: Times) -> Times:
+        order = np.argsort(heard_s, kind="stable")
+        heard_s, values = np.append(-np.inf, heard_s[order]), np.append(np.nan, values[order])
         latest = np.searchsorted(heard_s, t_s, side="right") - 1
-        mode_then = np.concatenate(([np.nan], np.concatenate(modes)[order])).take(latest)
-        return np.where(heard_s.take(latest) >= begun_s, mode_then, np.nan)
+        begun_s = np.append(-np.inf, self._power_ons_s).take(np.searchsorted(self._power_ons_s, t_s, side="right"))
+        return np.where(heard_s.take(latest) >= begun_s, values.take(latest), np.nan)
 
     def corrupt(self, node: Node, t_s: Times) -> Times | None:
         """How many corrupt frames of a node have come since power-on; None where it sends no protected message."""
@@ -155,8 +176,8 @@ def reception(
     counter = counter[intact]
     if np.all(e2e.counter_steps(counter, message.counter_max + 1) == 1):
         return Reception(t_s, corrupt_s)
-    accepted = _accepted(t_s, counter, message, restarts_s)
-    return Reception(t_s[accepted], corrupt_s)
+    accepted, doubtful = _accepted(t_s, counter, message, restarts_s)
+    return Reception(t_s[accepted], corrupt_s, t_s[doubtful])
 
 
 def _unbroken(message: RestbusMessage, decoded: Decoded) -> bool:
@@ -166,6 +187,29 @@ def _unbroken(message: RestbusMessage, decoded: Decoded) -> bool:
         return False
     counter = Counter(message.counter_start_bit, message.counter_length, message.counter_max)
     return decoded.unbroken(message.name, message.length, UNHEARD, checksum, counter)
+
+
+def told(profile: Profile, receptions: Receptions, decoded: Decoded, value: str, t_s: Times) -> Times | None:
+    """A value that the controller knows from a message alone, as the latest good frame had it; NaN before the first.
+
+    None where no message of the rest bus carries it. What the poles carry off the line is told by two values.
+    """
+    if value == "pole_feed_v":
+        volts = told(profile, receptions, decoded, "line_voltage_v", t_s)
+        contact = told(profile, receptions, decoded, "pole_contact", t_s)
+        return None if volts is None or contact is None else np.where(contact > _HALF, 0.0, volts)
+    found = profile.carrier(value)
+    if found is None:
+        return None
+    message, signal = found
+    return receptions.value(message, signal, t_s)
+
+
+def _heard(reception: Reception, told_s: Times, values: Times) -> tuple[Times, Times]:
+    """The frames that tell something: values of good ones, NaN of doubtful ones."""
+    doubtful = np.isin(told_s, reception.doubtful_s)
+    tells = np.isin(told_s, reception.good_s) | doubtful
+    return told_s[tells], np.where(doubtful, np.nan, values)[tells]
 
 
 def count_since(events_s: Times, starts_s: Times, t_s: Times) -> Times:
@@ -232,10 +276,15 @@ def _too_short(message: RestbusMessage, frames: Frames) -> Times:
     return arrived
 
 
-def _accepted(t_s: Times, counter: NDArray[np.int64], message: RestbusMessage, restarts_s: Times) -> NDArray[np.bool_]:
-    """Frame by frame only where a counter went another way than by one: what follows an accepted frame is accepted."""
+def _accepted(
+    t_s: Times, counter: NDArray[np.int64], message: RestbusMessage, restarts_s: Times
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which frames are accepted, and at which that is in doubt.
+
+    Frame by frame only where a counter went another way than by one: what follows an accepted frame is accepted.
+    """
     modulus, period_s = message.counter_max + 1, message.period_ms / 1e3
-    accepted = np.zeros(len(t_s), np.bool_)
+    accepted, doubtful = np.zeros(len(t_s), np.bool_), np.zeros(len(t_s), np.bool_)
     breaks = np.flatnonzero(e2e.counter_steps(counter, modulus) != 1) + 1
     bounds = [0, *np.searchsorted(t_s, restarts_s, side="left").tolist(), len(t_s)]
     for first, end in pairwise(sorted(bounds)):
@@ -244,18 +293,21 @@ def _accepted(t_s: Times, counter: NDArray[np.int64], message: RestbusMessage, r
         while at < end:
             if receiver.takes(float(t_s[at]), int(counter[at])):
                 until = min(end, *breaks[breaks.searchsorted(at, side="right") :][:1].tolist(), len(t_s))
-                receiver.took(float(t_s[until - 1]), int(counter[until - 1]))
+                doubtful[at : min(until, at + RESYNC_RUN)] = receiver.in_doubt
+                receiver.took(float(t_s[until - 1]), int(counter[until - 1]), run=until - at)
                 accepted[at:until] = True
                 at = until
             else:
+                doubtful[at] = receiver.in_doubt
                 at += 1
-    return accepted
+    return accepted, doubtful
 
 
 class _Receiver:
     """The state of one receiver between frames."""
 
     def __init__(self, modulus: int, period_s: float) -> None:
+        self.in_doubt = False  # whether the controller's clock may have decided otherwise since it was last in step
         self._modulus, self._period_s = modulus, period_s
         self._last: tuple[float, int] | None = None
         self._candidate, self._run = 0, 0
@@ -267,15 +319,18 @@ class _Receiver:
         self.took(t_s, counter)
         return True
 
-    def took(self, t_s: float, counter: int) -> None:
-        """A frame was accepted."""
+    def took(self, t_s: float, counter: int, *, run: int = 1) -> None:
+        """A frame was accepted, the last of a run that follow each other by one."""
         self._last, self._run = (t_s, counter), 0
+        self.in_doubt = self.in_doubt and run <= RESYNC_RUN
 
     def _plausible(self, t_s: float, counter: int) -> bool:
         if self._last is None:
             return True
         age_s, steps = t_s - self._last[0], (counter - self._last[1]) % self._modulus
         missing = max(0, int((age_s - self._period_s) / self._period_s + _ROUNDING))
+        if age_s > self._period_s and MAX_STEP + max(0, missing - 1) < steps <= MAX_STEP + missing + 1:
+            self.in_doubt = True
         return 1 <= steps <= MAX_STEP + missing or self._back_in_step(counter)
 
     def _back_in_step(self, counter: int) -> bool:

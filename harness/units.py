@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,9 @@ _SCALARS = {
     "pack_voltage_v": "cell side of the contactors",
     "link_voltage_v": "vehicle side of the contactors",
     "charger_voltage_v": "charging inlet",
-    "line_voltage_v": "overhead line at the pole, 0 off the wire",
+    "line_voltage_v": "at the poles: of the overhead line, 0 off it unless the vehicle feeds them",
+    "pole_contact": "1 = the poles are on the overhead line, live or dead",
+    "pole_feed_v": "voltage at the poles while they are off the overhead line",
     "link_of_pack_pct": "link voltage as a share of the pack voltage",
     "pack_current_a": "pack current, positive = discharge",
     "cell_voltage_max_v": "highest valid cell voltage",
@@ -96,6 +99,7 @@ _SCALARS = {
     "bms_state": "state of the controller (CONTROLLER_STATES)",
     "vehicle_message_age_s": "time since the controller last got a good vehicle command (checksum, length, counter)",
     "charger_message_age_s": "time since the controller last got a good charger message while plugged",
+    "line_message_age_s": "time since the controller last got a good message about the overhead line",
     "cell_frozen_a": "widest range of the pack current while a valid cell voltage has not changed at all",
     "pack_voltage_frozen_a": "range of the pack current while the valid pack voltage has not changed at all",
     "link_voltage_frozen_a": "range of the pack current while the valid link voltage has not changed at all",
@@ -131,6 +135,9 @@ CONTROLLER_STATES: Mapping[str, int] = {
     "latched": 7,
     "shutdown": 8,
 }
+
+# What a rig is: decides which clauses of a norm apply to it. "charging" = a session with a charger that talks.
+Application = Literal["vehicle", "rail", "machine", "stationary", "charging"]
 
 
 @cache

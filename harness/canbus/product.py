@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -73,7 +73,8 @@ class RestbusMessage:
     """A cyclic message the harness sends. `payload` is the first one, without counter and checksum.
 
     `counter_start_bit` is the lowest bit of the counter counted from bit 0 of byte 0, -1 for none; `crc_byte` -1 for
-    none. `dynamic` maps names of environment values to where they go.
+    none. `dynamic` maps names of environment values to where they go. `needs` names what a rig must have for it,
+    `age` the quantity that tells its silence alone.
     """
 
     name: str
@@ -92,6 +93,8 @@ class RestbusMessage:
     crc_byte: int = -1
     checksum: AnyChecksum | None = None
     dynamic: Mapping[str, Location] = field(default_factory=dict)
+    needs: str = ""
+    age: str = ""
 
     @property
     def protected(self) -> bool:
@@ -103,6 +106,8 @@ class RestbusMessage:
 class Profile:
     """One product. `bindings` by quantity, array elements as "cell_voltage_v[17]"; `decoder` is the decode plan of its
     database; `commands[name][message]` are the signal values a command sets; `environment` by received value.
+    `unsent` are the messages of other nodes that the rest bus of this rig lacks (`sent_with`); `notes` are what a
+    person should know of it.
     """
 
     path: Path
@@ -114,6 +119,28 @@ class Profile:
     restbus: tuple[RestbusMessage, ...]
     commands: Mapping[str, Mapping[str, Mapping[str, Value]]]
     environment: Mapping[str, Location]
+    unsent: frozenset[str] = frozenset()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """What its messages need of a rig."""
+        return frozenset(message.needs for message in self.restbus if message.needs)
+
+    @property
+    def of_others(self) -> frozenset[str]:
+        """The messages that never come from the controller, whether they are sent on this bus or not."""
+        return self.unsent | {message.name for message in self.restbus}
+
+    def sent_with(self, features: Collection[str]) -> Profile:
+        """The profile on a rig with these features: messages that need others are not sent and no command sets them."""
+        sent = tuple(message for message in self.restbus if not message.needs or message.needs in features)
+        unsent = self.of_others - {message.name for message in sent}
+        commands = {
+            command: {name: values for name, values in messages.items() if name not in unsent}
+            for command, messages in self.commands.items()
+        }
+        return replace(self, restbus=sent, unsent=unsent, commands=commands)
 
     def encode(self, message: str, values: Mapping[str, Value]) -> bytes:
         """The payload of a message. Values are physical numbers or names of the value table; a signal that is not
@@ -128,6 +155,21 @@ class Profile:
         return encode_message(self.database, message, {**start, **values})
 
     def restbus_of(self, node: Node) -> tuple[RestbusMessage, ...]:
-        """The messages of one node, the protected ones only where it has any."""
-        own = tuple(message for message in self.restbus if message.node == node)
+        """The messages of one node without those of an age of their own, the protected ones only where it has any."""
+        own = tuple(message for message in self.restbus if message.node == node and not message.age)
         return tuple(message for message in own if message.protected) or own
+
+    def aged(self, quantity: str, node: Node) -> tuple[RestbusMessage, ...]:
+        """The messages whose silence a quantity tells: those that name it, otherwise those of the node."""
+        return tuple(message for message in self.restbus if message.age == quantity) or (
+            self.restbus_of(node) if quantity.startswith(node) else ()
+        )
+
+    def carrier(self, value: str) -> tuple[RestbusMessage, str] | None:
+        """The rest-bus message that carries an environment value, and the name of the signal there."""
+        for message in self.restbus:
+            place = message.dynamic.get(value)
+            if place is not None:
+                signals = self.database.by_name[message.name].signals
+                return message, next(signal.name for signal in signals if signal.start_bit == place.start_bit)
+        return None

@@ -12,8 +12,8 @@ import numpy as np
 
 from harness.canbus.batch import Decoder
 from harness.canbus.database import Database
-from harness.canbus.e2e import AnyChecksum, AutosarChecksum, Checksum
-from harness.canbus.e2e_file import Found, resolve_e2e
+from harness.canbus.e2e import AutosarChecksum, Checksum
+from harness.canbus.e2e_file import resolve_e2e
 from harness.canbus.encoding import encode_message, limits, value_problem
 from harness.canbus.model import Message, Signal
 from harness.canbus.product import Binding, Location, Profile, Protection, RestbusMessage, States, Value
@@ -31,6 +31,7 @@ from harness.canbus.profile_file import (
     RestbusModel,
     SignalModel,
 )
+from harness.canbus.profile_place import by_header, locate, position_of
 from harness.errors import Problem, RigError
 from harness.tomlfile import KeyPath, problem_at
 from harness.units import ARRAYS, CONTROLLER_STATES, QUANTITIES, is_known
@@ -49,6 +50,11 @@ def choices(found: str, known: Iterable[str]) -> str:
         return "did you mean " + " or ".join(repr(name) for name in near) + "?"
     shown = ", ".join(names[:_SHOWN])
     return shown + (f", ... ({len(names)} names)" if len(names) > _SHOWN else "")
+
+
+def numbered(name: str, number: int) -> str:
+    """A name with its `{i}` replaced by a number."""
+    return _NUMBER.sub(lambda width: f"{number:0{width[1] or 0}d}", name)
 
 
 class Resolver:
@@ -151,11 +157,13 @@ class Resolver:
         return States(np.array(raws, np.int64), np.array([states[raw] for raw in raws], np.float64)) if raws else None
 
     def _raw_state(self, key: KeyPath, signal: Signal, name: str) -> int | None:
+        """The raw value of a state: by its name in the value table, or by its number where there is no such name."""
         raw = signal.raw_state(name)
+        if raw is None and name.isdecimal() and int(name) < 1 << signal.length:
+            return int(name)
         if raw is None:
-            allowed = (
-                choices(name, signal.states.values()) if signal.states else f"nothing: {signal.name} has no value table"
-            )
+            named = choices(name, signal.states.values())
+            allowed = named if signal.states else f"a number: {signal.name} has no value table"
             self._wrong(key, name, allowed)
         return raw
 
@@ -167,7 +175,7 @@ class Resolver:
             return
         missing = []
         for number in range(1, array.count + 1):
-            path = _NUMBER.sub(lambda width: f"{number:0{width[1] or 0}d}", array.signal)  # noqa: B023 - used at once
+            path = numbered(array.signal, array.first + number - 1)
             quantity = f"{array.quantity}[{number}]"
             if self.database.find(path) is None:
                 missing.append(path)
@@ -192,7 +200,7 @@ class Resolver:
         for inside, value, allowed in wrong:
             self._wrong((*key, *inside), value, allowed)
         if found.from_header:
-            return _by_header(message, found), (found.counter_start_bit, found.counter_length)
+            return by_header(message, found), (found.counter_start_bit, found.counter_length)
         modulus = self._counter_modulus((*key, "counter"), message, entry.counter) if entry.counter else 0
         name = entry.counter.signal if entry.counter else None
         counter_place = self._counter_place((*key, "counter"), message, entry.counter)
@@ -275,6 +283,8 @@ class Resolver:
             crc_byte=position_of(checksum),
             checksum=checksum,
             dynamic=dynamic,
+            needs=entry.needs,
+            age=entry.age,
         )
 
     def _counter_place(self, key: KeyPath, message: Message, counter: CounterModel | None) -> tuple[int, int]:
@@ -355,42 +365,3 @@ class Resolver:
                 (*key, "states"), list(states), "states next to each other in the value table, not only number 0"
             )
         return raws[0], raws[-1]
-
-
-def _by_header(message: Message, found: Found) -> Protection:
-    """Protection whose header says where everything is; names as the database has them for these bits."""
-
-    def name(bits: int) -> str | None:
-        return next((signal.name for signal in message.signals if signal.bits == bits), None)
-
-    return Protection(name(found.counter_bits), found.counter_modulus, name(found.checksum_bits), found.checksum)
-
-
-def position_of(checksum: AnyChecksum | None) -> int:
-    """The first byte of a checksum, -1 for none."""
-    if checksum is None:
-        return -1
-    return checksum.offset if isinstance(checksum, AutosarChecksum) else checksum.position
-
-
-def locate(
-    message: Message,
-    signal: Signal,
-    *,
-    scale: float = 1.0,
-    offset: float = 0.0,
-    match: tuple[int, int] | None = None,
-) -> Location:
-    """Where a signal sits; `scale` and `offset` act on its physical value."""
-    return Location(
-        message=message.name,
-        id=message.id,
-        extended=message.extended,
-        start_bit=signal.start_bit,
-        length=signal.length,
-        big_endian=signal.big_endian,
-        signed=signal.signed,
-        scale=signal.scale * scale,
-        offset=signal.offset * scale + offset,
-        match=match,
-    )

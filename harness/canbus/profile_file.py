@@ -14,19 +14,36 @@ import pydantic
 from pydantic import Field
 
 from harness.tomlfile import FileModel
+from harness.units import QUANTITIES
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 Factor = Annotated[float, Field(allow_inf_nan=False, strict=False)]
 Value = str | int | float | bool
-SENT_VALUES = ("charger_voltage_v", "charger_current_a", "link_voltage_v", "vehicle_power_w", "line_voltage_v")
+SENT_VALUES = (
+    "charger_voltage_v",
+    "charger_current_a",
+    "link_voltage_v",
+    "vehicle_power_w",
+    "line_voltage_v",
+    "pole_contact",
+)
 RECEIVED_VALUES = ("charge_limit_a", "discharge_limit_a", "charge_voltage_limit_v")
 RECEIVED_STATES = ("ready_to_drive", "ready_to_charge")
+AGE_ENDING = "_message_age_s"
 COMMANDS = ("off", "standby", "drive", "charge", "reset-faults")
 
 
 def _table(key: str) -> pydantic.BeforeValidator:
     """A plain string stands for a table with only that key."""
     return pydantic.BeforeValidator(lambda value: {key: value} if isinstance(value, str) else value)
+
+
+def _an_age(name: str) -> str:
+    if name and not (name.endswith(AGE_ENDING) and name in QUANTITIES):
+        ages = ", ".join(sorted(quantity for quantity in QUANTITIES if quantity.endswith(AGE_ENDING)))
+        message = f"the age of messages: {ages}"
+        raise ValueError(message)
+    return name
 
 
 class SignalModel(FileModel):
@@ -39,11 +56,12 @@ class SignalModel(FileModel):
 
 
 class ArrayModel(FileModel):
-    """Signals numbered from 1: `{i}` or `{i:03d}` in the name is the number."""
+    """Numbered signals: `{i}` or `{i:03d}` in the name is the number, which is `first` for element 1."""
 
     signal: str
     quantity: str
     count: Annotated[int, Field(ge=1, le=1000)]
+    first: Annotated[int, Field(ge=0, le=1000)] = 1
     scale: Factor = 1.0
     offset: Factor = 0.0
 
@@ -103,7 +121,12 @@ class MessageModel(FileModel):
 
 
 class RestbusModel(FileModel):
-    """A message the harness sends for another node. The period is the database's unless given here."""
+    """A message the harness sends for another node. The period is the database's unless given here.
+
+    `needs` names what a rig must have for it ("line", an overhead line, or a name of `[can] features` in the rig file);
+    other rigs do not send it. "" = every rig sends it. `age` is the quantity that tells its silence where that is not
+    the age of all that its node sends.
+    """
 
     node: Literal["vehicle", "charger", "tester"]
     period_ms: Annotated[int, Field(ge=1, le=60_000)] | None = None
@@ -112,6 +135,8 @@ class RestbusModel(FileModel):
     crc: CrcModel | None = None
     e2e: E2eModel | None = None
     requires_plug: bool = False
+    needs: str = ""
+    age: Annotated[str, pydantic.AfterValidator(_an_age)] = ""
     values: Annotated[dict[str, Value], Field(default_factory=dict)]
     dynamic: Annotated[dict[str, str], Field(default_factory=dict)]
 
@@ -125,12 +150,21 @@ class HeardModel(FileModel):
     offset: Factor = 0.0
 
 
+class SourceModel(FileModel):
+    """Where a database that does not come with the profile is from, and the file the profile was written for."""
+
+    url: Annotated[str, Field(pattern=r"^https?://")]
+    licence: Annotated[str, Field(min_length=1)]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
 class ProfileFile(FileModel):
     """A whole profile file."""
 
     dbc: str
     title: str = ""
     strict: bool = True
+    source: SourceModel | None = None
     signals: Annotated[dict[str, Annotated[SignalModel, _table("quantity")]], Field(default_factory=dict)]
     arrays: Annotated[tuple[ArrayModel, ...], Field(strict=False)] = ()
     messages: Annotated[dict[str, MessageModel], Field(default_factory=dict)]

@@ -22,6 +22,7 @@ EXIT_CODES_HELP: Final = (
 # name -> (module, one line of help). The module has a click command of the same name, dashes as underscores.
 COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("harness.cli.run", "Prove the protection of a rig: boundary grids, sequences, verdicts, report."),
+    "new": ("harness.cli.new", "Make a rig folder to grow from the database of a product."),
     "inject": ("harness.cli.inject", "Inject one fault and show the reaction against its budget."),
     "replay": ("harness.cli.replay", "Play a scenario file and judge it."),
     "judge": ("harness.cli.judge", "Judge a recording offline: a bus log, a trace or a run directory."),
@@ -33,6 +34,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "monitor": ("harness.cli.monitor", "Show a CAN bus: decoded values, periods, counters, checksums, load."),
     "faults": ("harness.cli.listing", "List the fault catalogue, or explain one kind of fault."),
     "rigs": ("harness.cli.listing", "List the rigs that come with the harness."),
+    "profiles": ("harness.cli.profiles", "List the product profiles that come with the harness, and their databases."),
     "requirements": ("harness.cli.listing", "List the requirements of a rig."),
     "defects": ("harness.cli.defects", "Play the seeded defects of a rig's firmware: the kill matrix."),
     "mutants": ("harness.cli.mutants", "Mutate the firmware of a rig: how many small changes does the suite notice?"),
@@ -40,6 +42,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "serve": ("harness.cli.serve", "Be the controller of a rig in real time, on any CAN adapter."),
     "build": ("harness.cli.build", "Compile kernel and firmware of a rig."),
     "report": ("harness.cli.report", "Write the HTML report of a run directory again."),
+    "export": ("harness.cli.export", "Export clauses, requirements and verdicts of a run: CSV, ReqIF, needs.json."),
     "schema": ("harness.cli.listing", "Print the JSON Schema of a file kind, for editors."),
 }
 

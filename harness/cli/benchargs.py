@@ -55,6 +55,16 @@ def bench_of(reference: str, ports: Sequence[str]) -> Bench | None:
     return None
 
 
+def only_bench(names: Sequence[str], ports: Sequence[str]) -> Bench | None:
+    """The bench that is named alone, None for rigs. Raises UsageError for a bench among several rigs."""
+    if len(names) == 1:
+        return bench_of(names[0], ports)
+    for name in names:
+        if bench_of(name, ports) is not None:
+            raise UsageError(f"{name} is a bench file: a bench is run by itself, not among several rigs")
+    return None
+
+
 def refuse_on_bench(**given: object) -> None:
     """Raise UsageError for options that mean nothing on a bench and were given."""
     words = [f"--{name.replace('_', '-')}" for name, value in given.items() if value]

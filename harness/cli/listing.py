@@ -128,13 +128,16 @@ def rigs(*, as_json: bool) -> None:
 @click.command()
 @click.argument("rig", required=False)
 @click.option("--quantities", is_flag=True, help="List the quantities a requirement may name instead.")
+@click.option("--clauses", is_flag=True, help="List the clauses of its packs instead, and what answers for each.")
 @json_option
-def requirements(rig: str | None, *, quantities: bool, as_json: bool) -> None:
+def requirements(rig: str | None, *, quantities: bool, clauses: bool, as_json: bool) -> None:
     """List the requirements of RIG."""
     if quantities:
         _list_quantities(as_json=as_json)
     elif rig is None:
         raise UsageError("which RIG? 'bms-harness rigs' lists the shipped ones")
+    elif clauses:
+        _list_clauses(rig, as_json=as_json)
     else:
         _list_requirements(rig, as_json=as_json)
 
@@ -167,6 +170,30 @@ def _list_requirements(rig: str, *, as_json: bool) -> None:
     click.echo(f"\n{len(rows)} requirements of {loaded.name}.")
 
 
+def _list_clauses(rig: str, *, as_json: bool) -> None:
+    from harness.report.clauses import STATUS_WORDS  # noqa: PLC0415 - not needed for --help
+    from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
+    from harness.rig.clauses import clauses_record  # noqa: PLC0415 - see above
+
+    loaded = load_rig(find_rig(rig))
+    packs = clauses_record(loaded, ())["packs"]
+    for clause in (clause for pack in packs for clause in pack["clauses"]):
+        del clause["outcome"]  # nothing was played
+    if as_json:
+        emit({"applications": list(loaded.file.requirements.applications), "packs": packs})
+        return
+    if not packs:
+        click.echo(f"{loaded.name} names no packs: `packs` under [requirements], see docs/requirement-packs.md")
+        return
+    for pack in packs:
+        click.echo(f"\n{pack['title']} ({pack['norm']})")
+        rows = [
+            (c["id"], STATUS_WORDS[c["status"]], c["title"], ", ".join(c["requirements"]) or c["out_of_reach"] or "")
+            for c in pack["clauses"]
+        ]
+        _print_table(("clause", "status", "title", "requirements, or why there are none"), rows)
+
+
 def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table whose first two columns are never broken."""
     from rich.table import Table  # noqa: PLC0415 - not needed for --json
@@ -186,7 +213,20 @@ def _print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None
 @click.argument(
     "kind",
     type=click.Choice(
-        ["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty", "faults", "defects", "mutants", "bench"]
+        [
+            "rig",
+            "requirements",
+            "pack",
+            "scenario",
+            "profile",
+            "cell",
+            "cycle",
+            "duty",
+            "faults",
+            "defects",
+            "mutants",
+            "bench",
+        ]
     ),
 )
 def schema(kind: str) -> None:

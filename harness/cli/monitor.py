@@ -29,8 +29,9 @@ Show = Callable[["Picture"], None]
 
 @click.command()
 @click.argument("reference", metavar="[RIG_OR_BENCH]", required=False)
-@click.option("--profile", type=click.Path(path_type=Path), help="Product profile: quantities, counters, checksums.")
-@click.option("--dbc", type=click.Path(path_type=Path), help="A DBC file alone: signals by message.")
+@click.option("--profile", metavar="NAME_OR_FILE", help="Product profile: quantities, counters, checksums.")
+@click.option("--dbc", type=click.Path(path_type=Path),
+              help="A DBC file alone: signals by message. With --profile: its database.")  # fmt: skip
 @click.option("--interface", help="Interface of python-can: slcan, socketcan, pcan, kvaser, remote, ...")
 @click.option("--channel", help="Channel of the interface: /dev/ttyACM0, can0, 127.0.0.1:54701, ...")
 @click.option("--bitrate", type=click.IntRange(10_000, 1_000_000), help="Bit/s; default: the rig's, or 500000.")
@@ -71,26 +72,32 @@ class _Subject:
     hint: str
 
 
-def _subject(reference: str | None, *, profile: Path | None, dbc: Path | None, **chosen: Any) -> _Subject:
+def _subject(reference: str | None, *, profile: str | None, dbc: Path | None, **chosen: Any) -> _Subject:
     from harness.bench.monitor import Monitor  # noqa: PLC0415 - not needed for --help
     from harness.canbus.database import load_database  # noqa: PLC0415 - see above
-    from harness.canbus.profile import load_profile  # noqa: PLC0415 - see above
 
-    if profile is not None and dbc is not None:
-        raise UsageError("--profile names its DBC file itself: give --profile or --dbc, not both")
     found = _Found() if reference is None else _found(reference, chosen["ports"])
     rates = {
         "bitrate": chosen["bitrate"] or found.bitrate,
         "data_bitrate": found.data_bitrate if chosen["data_bitrate"] is None else chosen["data_bitrate"],
     }
     settings = _settings(found, rates, chosen)
-    if dbc is not None:
+    if dbc is not None and profile is None:
         database = load_database(dbc, strict=False)
         return _Subject(str(dbc), Monitor.of_database(database, **rates), settings, found.hint)
-    product = load_profile(profile) if profile is not None else found.profile() if found.profile else None
+    product = _product(profile, dbc) if profile is not None else found.profile() if found.profile else None
     if product is None:
         raise UsageError("nothing to decode by: give a rig or bench file, --profile FILE or --dbc FILE")
+    for note in product.notes:
+        click.echo(f"note: {note}", err=True)
     return _Subject(product.title, Monitor.of_profile(product, **rates), settings, found.hint)
+
+
+def _product(profile: str, dbc: Path | None) -> Profile:
+    from harness.canbus.profile import load_profile  # noqa: PLC0415 - not needed for --help
+    from harness.rig.profiles import find_profile  # noqa: PLC0415 - see above
+
+    return load_profile(find_profile(profile), dbc=dbc)
 
 
 @dataclass(frozen=True, slots=True)

@@ -211,4 +211,5 @@ def _tell(order: Order, record: dict[str, Any], verdicts: Sequence[Verdict], fol
         f"{record['duration_s']:.1f} s, {record['overruns']} late ticks",
         highlight=False,
     )
+    terminal.print_packs(console, record["packs"])
     console.print(f"evidence: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)

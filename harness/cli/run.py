@@ -5,19 +5,20 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import click
 from click.core import ParameterSource
 
-from harness.cli.benchargs import bench_of, port_option, refuse_on_bench
+from harness.cli.benchargs import only_bench, port_option, refuse_on_bench
 from harness.cli.common import emit, json_option, leave
 from harness.cli.failure import INTERRUPTED
+from harness.cli.several import Order, prove_several, rig_names
 from harness.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _REFRESH_HZ = 4  # drawing costs time that the campaign could use
 
 
 @click.command()
-@click.argument("rig")
+@click.argument("rigs", nargs=-1, required=True, metavar="RIG...")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=1, show_default=True, help="Of sequences and noise.")
 @click.option(
     "--sequences", type=click.IntRange(0), default=300, show_default=True, help="Fault sequences by Hypothesis."
@@ -49,10 +50,10 @@ _REFRESH_HZ = 4  # drawing costs time that the campaign could use
 @port_option
 @json_option
 def run(
-    rig: str, *, seed: int, sequences: int, generated: int, no_grids: bool, jobs: int | None, sanitize: bool,
-    out: Path, files: tuple[Path, ...], wanted: tuple[str, ...], ports: tuple[str, ...], as_json: bool,
+    rigs: tuple[str, ...], *, seed: int, sequences: int, generated: int, no_grids: bool, jobs: int | None,
+    sanitize: bool, out: Path, files: tuple[Path, ...], wanted: tuple[str, ...], ports: tuple[str, ...], as_json: bool,
 ) -> None:  # fmt: skip
-    """Prove the protection of RIG, or break it.
+    """Prove the protection of RIG, or break it. Several are played one after the other; `all` is every shipped one.
 
     Plays kept failures, boundary scenarios dense at each limit and confirmation time, and fault sequences; judges every
     requirement on each; shrinks what fails. Ctrl-C ends it and keeps what is finished.
@@ -60,21 +61,25 @@ def run(
     RIG may be a bench file: then the boundary scenarios are played on the bench, in real time, each after it was tried
     on the virtual plant.
     """
-    bench = bench_of(rig, ports)
+    names = rig_names(rigs)
+    bench = only_bench(names, ports)
     if bench is not None:
-        from harness.cli.onbench import Order, run_on_bench  # noqa: PLC0415 - only on a bench
+        from harness.cli.onbench import Order as BenchOrder  # noqa: PLC0415 - only on a bench
+        from harness.cli.onbench import run_on_bench  # noqa: PLC0415 - see above
 
         refuse_on_bench(sanitize=sanitize, no_grids=no_grids, jobs=jobs, **_named("seed", "sequences", "generated"))
-        run_on_bench(Order(bench, files, wanted, out, as_json))
+        run_on_bench(BenchOrder(bench, files, wanted, out, as_json))
     if files or wanted:
         raise UsageError(
-            f"--scenario and --requirement are for benches; {rig} is a virtual rig ('replay' plays a file)"
+            f"--scenario and --requirement are for benches; {names[0]} is a virtual rig ('replay' plays a file)"
         )
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - not needed for --help
     from harness.rig.campaign import Budget  # noqa: PLC0415 - see above
 
-    loaded = load_rig(find_rig(rig))
     budget = Budget(grids=not no_grids, sequences=sequences, generated=generated, seed=seed)
+    if len(names) > 1:
+        prove_several(names, Order(budget, jobs, sanitize, out, as_json))
+    loaded = load_rig(find_rig(names[0]))
     _prove(loaded, budget, jobs=jobs, sanitize=sanitize, out=out, as_json=as_json)
 
 
@@ -104,7 +109,7 @@ def _prove(rig: Rig, budget: Budget, *, jobs: int | None, sanitize: bool, out: P
     if as_json:
         emit(record)
     else:
-        show(campaign, directory.path, make_console())
+        show(campaign, record, directory.path, make_console())
     if campaign.interrupted:
         finished = f"{count_text(campaign.cases, 'finished scenario')} of this run, and the report, are in"
         click.echo(f"interrupted: {finished} {directory.path}", err=True)
@@ -137,8 +142,8 @@ def as_repeated(campaign: Campaign, *, sanitize: bool) -> Campaign:
     return replace(campaign, findings=findings, verdicts=verdicts)
 
 
-def show(campaign: Campaign, folder: Path, console: Console) -> None:
-    """The table, what failed and how to repeat it, and where the evidence is."""
+def show(campaign: Campaign, record: Mapping[str, Any], folder: Path, console: Console) -> None:
+    """The table, what failed and how to repeat it, clauses in short, and where the evidence is."""
     from harness.report import terminal  # noqa: PLC0415 - not needed for --json
     from harness.report.searched import coverage_text  # noqa: PLC0415 - see above
     from harness.report.text import count_text  # noqa: PLC0415 - see above
@@ -168,6 +173,7 @@ def show(campaign: Campaign, folder: Path, console: Console) -> None:
     if campaign.rate is not None and campaign.coverage is not None:
         told = f"{campaign.rate.sentence()}; played: {coverage_text(campaign.coverage)}"
         console.print(told, highlight=False, soft_wrap=True)
+    terminal.print_packs(console, record["packs"])
     console.print(f"evidence: {folder}/report.html", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from harness.faults.catalogue import kind_named
+from harness.faults.model import Parameter
+
 Value = float | int | str
 _DIGITS = 4
 _CELLS = ("cell-voltage", "cell-sensor-set")
@@ -59,10 +62,19 @@ def power(scale: Scale, watts: float) -> float:
 
 
 def scaled(scale: Scale, fault: str, parameters: Mapping[str, Value]) -> dict[str, Value]:
-    """The parameters of a fault written for the bus pack, as they are for another one."""
+    """The parameters of a fault written for the bus pack, as they are for another one; as far as the fault allows."""
     if scale == REFERENCE:
         return dict(parameters)
-    return {name: _scaled(scale, fault, name, value) for name, value in parameters.items()}
+    legal = {item.name: item for item in kind_named(fault).parameters}
+    return {name: _within(legal.get(name), _scaled(scale, fault, name, value)) for name, value in parameters.items()}
+
+
+def _within(legal: Parameter | None, value: Value) -> Value:
+    """A value inside the range of its parameter."""
+    if legal is None or isinstance(value, str):
+        return value
+    low = value if legal.minimum is None else max(value, legal.minimum)
+    return low if legal.maximum is None else min(low, legal.maximum)
 
 
 def _scaled(scale: Scale, fault: str, name: str, value: Value) -> Value:

@@ -119,6 +119,8 @@ static void bend_electronics(const bh_faults *faults, const bh_bending *bending,
         bent->coil_supply_v = at_least(bent_from(bending, bent->coil_supply_v, faults->supply_v), 0.0);
         break;
     case BH_AT_LINE_V: bent->line_v = bent_from(bending, bent->line_v, bending->state->found_line_v); break;
+    case BH_AT_POLE_OFF: bent->pole_off = is_set(bending); break;
+    case BH_AT_POLE_FED: bent->pole_fed = is_set(bending); break;
     case BH_AT_CLOCK_FACTOR: bent->clock_factor = at_least(applied(bending, bent->clock_factor, 0), 0.0); break;
     case BH_AT_RESET_S: bent->reset |= held_in_reset(bending); break;
     default: break; /* what a power-on finds: controller.c */

@@ -66,6 +66,7 @@ enum {
     BH_VALUE_READY_TO_DRIVE,    /* received from the DUT: 1 = the vehicle may draw power */
     BH_VALUE_READY_TO_CHARGE,   /* received from the DUT: 1 = the charger may deliver */
     BH_VALUE_LINE_VOLTAGE_V,    /* sent: measured at the pole */
+    BH_VALUE_POLE_CONTACT,      /* sent: 1 = the poles are on the overhead line */
     BH_N_VALUES
 };
 

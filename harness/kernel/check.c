@@ -233,7 +233,7 @@ static const char *check_message(const bh_config *config, int32_t i) {
 static const char *check_sent(const bh_config *config, int32_t i) {
     const bh_field *field = &config->sent_fields[i];
     const int plain = field->value >= BH_VALUE_CHARGER_VOLTAGE_V && field->value <= BH_VALUE_VEHICLE_POWER_W;
-    if (!plain && field->value != BH_VALUE_LINE_VOLTAGE_V) {
+    if (!plain && field->value != BH_VALUE_LINE_VOLTAGE_V && field->value != BH_VALUE_POLE_CONTACT) {
         return say("sent_fields[%d]: value %d is none that is sent", i, field->value);
     }
     if (field->message < 0 || field->message >= config->n_messages) {

@@ -65,6 +65,7 @@ class Column(IntEnum):
     TRUTH_INSULATION_OHM = auto()
     TRUTH_LOAD_W = auto()
     TRUTH_LINE_VOLTAGE_V = auto()
+    TRUTH_POLE_CONTACT = auto()
     TRUTH_CHARGER_CURRENT_A = auto()
     TRUTH_COOLANT_DEGC = auto()
     TRUTH_CONTACTORS = auto()

@@ -48,6 +48,7 @@ class Value(IntEnum):
     READY_TO_DRIVE = 8
     READY_TO_CHARGE = 9
     LINE_VOLTAGE_V = 10
+    POLE_CONTACT = 11
 
 
 class FrameFlag(IntFlag):
@@ -97,6 +98,8 @@ class Point(IntEnum):
     NVM_ERASED = 30
     START_TICK_MS = 31
     LINE_V = 32
+    POLE_OFF = 33
+    POLE_FED = 34
     SENSE_CELL_V = 100
     SENSE_CELL_OPEN_WIRE = 101
     SENSE_TEMP_DEGC = 102

@@ -156,6 +156,9 @@ static double current_effect(const bh_plant *plant, int32_t point) {
     case BH_AT_LINE_V:
         without.line_v = NAN;
         break;
+    case BH_AT_POLE_OFF:
+        without.pole_off = 0;
+        break;
     default: /* BH_AT_LOAD_W */
         without.load_w = NAN;
         break;
@@ -167,9 +170,21 @@ static double current_effect(const bh_plant *plant, int32_t point) {
     return MILLI * fabs(with_flow.pack_a - without_flow.pack_a);
 }
 
-/* mV the line differs by; the other nodes measure it. */
-static double line_effect(const bh_plant *plant) {
-    return MILLI * fabs(plant->truth.line_v - plant->environment.wire_v);
+/* mV the voltage at the poles differs by; the other nodes measure it. */
+static double line_effect(const bh_plant *plant, int32_t point) {
+    const double without_v =
+        point == BH_AT_POLE_FED ? bh_environment_line_v(plant, &plant->distortion) : plant->environment.wire_v;
+    return MILLI * fabs(plant->truth.line_v - without_v);
+}
+
+/* What acts on the line is seen by the pack, by who measures the line, or by both. */
+static double overhead_effect(const bh_plant *plant, int32_t point) {
+    if (plant->environment.line_v == NULL) {
+        return 0.0;
+    }
+    const double contact = point == BH_AT_POLE_OFF && plant->environment.wire_v > 0.0 ? 1.0 : 0.0;
+    const double current = point == BH_AT_POLE_FED ? 0.0 : current_effect(plant, point);
+    return fmax(fmax(current, contact), line_effect(plant, point));
 }
 
 /* Volts a short takes from an unsupported link in this step. */
@@ -210,9 +225,8 @@ double bh_plant_effect(const bh_plant *plant, const bh_fault *fault, double *acc
     case BH_AT_SUPPLY_V:
         return MILLI * fabs(plant->truth.supply_v - plant->config.supply_v);
     case BH_AT_HVIL_OPEN:
-        return plant->distortion.hvil_open ? 1.0 : 0.0;
     case BH_AT_CRASH:
-        return plant->distortion.crash ? 1.0 : 0.0;
+        return (fault->point == BH_AT_CRASH ? plant->distortion.crash : plant->distortion.hvil_open) ? 1.0 : 0.0;
     case BH_AT_CHARGER_IGNORES_LIMITS:
     case BH_AT_CHARGER_OVERVOLTAGE_V:
     case BH_AT_VEHICLE_IGNORES_LIMITS:
@@ -222,7 +236,9 @@ double bh_plant_effect(const bh_plant *plant, const bh_fault *fault, double *acc
     case BH_AT_LINK_SHORT_OHM:
         return fmax(current_effect(plant, fault->point), drained_volts(plant, dt_s) * MILLI);
     case BH_AT_LINE_V:
-        return plant->environment.line_v == NULL ? 0.0 : fmax(current_effect(plant, fault->point), line_effect(plant));
+    case BH_AT_POLE_OFF:
+    case BH_AT_POLE_FED:
+        return overhead_effect(plant, fault->point);
     case BH_AT_CLOCK_FACTOR:
         *accumulator += fabs(plant->distortion.clock_factor - 1.0) * dt_s;
         return MICRO * *accumulator;

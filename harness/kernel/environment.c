@@ -133,8 +133,18 @@ static uint8_t charger_runs(const bh_plant *plant, const bh_distortion *bent) {
     return wanted && plant->pack.main_closed;
 }
 
+uint8_t bh_environment_pole_on(const bh_plant *plant, const bh_distortion *bent) {
+    return plant->environment.line_v != NULL && plant->environment.wire_v > 0.0 && !bent->pole_off;
+}
+
 double bh_environment_line_v(const bh_plant *plant, const bh_distortion *bent) {
-    return plant->environment.line_v != NULL ? fmax(BH_PICK(bent->line_v, plant->environment.wire_v), 0.0) : 0.0;
+    const double v = BH_PICK(bent->line_v, plant->environment.wire_v);
+    return bh_environment_pole_on(plant, bent) ? fmax(v, 0.0) : 0.0;
+}
+
+double bh_environment_pole_v(const bh_plant *plant, const bh_distortion *bent, double link_v) {
+    const double line_v = bh_environment_line_v(plant, bent);
+    return bent->pole_fed && link_v > line_v ? link_v : line_v;
 }
 
 /* What the line gives drive and pack; the converter stops outside the voltage window. */

@@ -44,6 +44,8 @@ enum {
     BH_AT_NVM_ERASED,           /* at a power-on: the image reads as erased flash, all 0xFF */
     BH_AT_START_TICK_MS,        /* at a power-on: fil_config.start_tick_ms */
     BH_AT_LINE_V,               /* voltage of the overhead line */
+    BH_AT_POLE_OFF,             /* the poles leave the overhead line */
+    BH_AT_POLE_FED,             /* the vehicle feeds the poles from its link */
     BH_N_TRUTH_POINTS,
     BH_AT_SENSE_CELL_V = 100,   /* what the front end reports, V */
     BH_AT_SENSE_CELL_OPEN_WIRE, /* wire between cell index and index + 1 */

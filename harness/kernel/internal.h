@@ -46,6 +46,8 @@ typedef struct bh_distortion {
     double supply_v; /* NAN */
     double load_w;   /* NAN */
     double line_v;   /* NAN */
+    uint8_t pole_off;
+    uint8_t pole_fed;
     double link_short_ohm; /* NAN = none */
     double coil_supply_v;  /* NAN */
     double bounce_s[BH_N_CONTACTORS];
@@ -86,7 +88,8 @@ typedef struct bh_truth {
     double peak_a;    /* largest |current| inside the step (inrush) */
     double charger_a; /* positive = into the pack */
     double load_w;
-    double line_v;    /* of the overhead line at the pole; 0 off the wire and without one */
+    double line_v;    /* at the poles: of the overhead line, 0 off the wire unless the vehicle feeds them */
+    uint8_t pole_on;  /* the poles are on the overhead line, live or dead */
     double insulation_ohm; /* what an ideal monitor would read: the poles in parallel */
     double coolant_degc;
     double supply_v;

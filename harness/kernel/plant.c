@@ -80,7 +80,8 @@ static void fill_truth(bh_plant *plant, const bh_controls *controls, const bh_fl
     truth->link_v = flow->link_v;
     truth->charger_a = flow->charger_a;
     truth->load_w = flow->load_w;
-    truth->line_v = bh_environment_line_v(plant, bent);
+    truth->line_v = bh_environment_pole_v(plant, bent, flow->link_v);
+    truth->pole_on = bh_environment_pole_on(plant, bent);
     truth->charger_v = controls->plug ? flow->link_v : 0.0; /* the inlet hangs on the link once plugged */
     truth->insulation_ohm = bh_pack_insulation(plant, bent);
     truth->supply_v = BH_PICK(bent->supply_v, plant->config.supply_v);

@@ -257,5 +257,8 @@ bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *dist
 void bh_environment_commit(bh_plant *plant);
 uint8_t bh_environment_runs(const bh_plant *plant, const bh_distortion *distortion); /* the vehicle draws or feeds */
 double bh_environment_line_v(const bh_plant *plant, const bh_distortion *distortion);
+/* Voltage at the poles: that of the line, or of the link where the vehicle feeds them. */
+double bh_environment_pole_v(const bh_plant *plant, const bh_distortion *distortion, double link_v);
+uint8_t bh_environment_pole_on(const bh_plant *plant, const bh_distortion *distortion);
 
 #endif

@@ -115,6 +115,7 @@ void bh_restbus_measure(bh_restbus *restbus, const bh_truth *truth) {
     restbus->values[BH_VALUE_LINK_VOLTAGE_V] = truth->link_v;
     restbus->values[BH_VALUE_VEHICLE_POWER_W] = truth->load_w;
     restbus->values[BH_VALUE_LINE_VOLTAGE_V] = truth->line_v;
+    restbus->values[BH_VALUE_POLE_CONTACT] = truth->pole_on;
 }
 
 static void take(bh_heard *heard, int32_t value, double number, uint64_t end_ns) {

@@ -109,6 +109,7 @@ static void put_truth(const bh_truth *truth, bh_row row) {
     put(row, BH_TRUTH_INSULATION_OHM, truth->insulation_ohm);
     put(row, BH_TRUTH_LOAD_W, truth->load_w);
     put(row, BH_TRUTH_LINE_VOLTAGE_V, truth->line_v);
+    put(row, BH_TRUTH_POLE_CONTACT, truth->pole_on);
     put(row, BH_TRUTH_CHARGER_CURRENT_A, truth->charger_a);
     put(row, BH_TRUTH_COOLANT_DEGC, truth->coolant_degc);
     put(row, BH_TRUTH_CONTACTORS, truth->closed);

@@ -59,6 +59,7 @@ enum {
     BH_TRUTH_INSULATION_OHM,
     BH_TRUTH_LOAD_W,
     BH_TRUTH_LINE_VOLTAGE_V,
+    BH_TRUTH_POLE_CONTACT,
     BH_TRUTH_CHARGER_CURRENT_A, /* positive = into the pack */
     BH_TRUTH_COOLANT_DEGC,
     BH_TRUTH_CONTACTORS, /* FIL_OUT_* bits: really closed */

@@ -18,6 +18,7 @@ from harness.bench.file import Bench
 from harness.report.evidence import CASES, write_report
 from harness.report.figure import figure_json, figure_of
 from harness.requirements.model import Requirement
+from harness.rig.clauses import clauses_record
 from harness.rig.records import case_record, frames_record, junit_xml, run_record, verdict_record
 from harness.rig.rundir import RunDirectory
 from harness.rig.session import Run
@@ -116,6 +117,7 @@ class BenchEvidence:
             "header": dict(self._header),
             "frames": self._frames,
             "notes": self._notes(left_out),
+            **clauses_record(rig, verdicts),
         }
         record = run_record(
             rig=rig.name, verdicts=verdicts, seed=1, duration_s=duration_s, run_dir=str(self._directory.path), more=more

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from xml.etree.ElementTree import Element
 
 from harness.errors import HarnessError, Problem, RigError
 from harness.report.figure import figure_json, figure_of
@@ -19,9 +20,18 @@ from harness.report.searched import searched_of
 from harness.requirements.model import Requirement
 from harness.rig import find_rig, load_rig
 from harness.rig.campaign import Campaign, replay_command
+from harness.rig.clauses import clauses_record
 from harness.rig.file import Rig
 from harness.rig.killrecord import load_matrix
-from harness.rig.records import frames_note, frames_record, junit_xml, run_record, verdict_from_record, verdict_record
+from harness.rig.records import (
+    frames_note,
+    frames_record,
+    junit_document,
+    junit_suite,
+    run_record,
+    verdict_from_record,
+    verdict_record,
+)
 from harness.rig.rundir import RunDirectory, load_run
 from harness.rig.session import Run, Session
 from harness.scenario import Scenario, dump_scenario
@@ -42,15 +52,20 @@ def write_evidence(campaign: Campaign, directory: RunDirectory) -> dict[str, Any
         more=_more(campaign, directory.path.parent),
     )
     directory.write_run(record)  # first, so that an interrupted report leaves the verdicts
-    replay = {finding.requirement: finding.replay for finding in campaign.findings}
-    titles = {requirement.id: requirement.title for requirement in campaign.requirements}
-    directory.write_junit(
-        junit_xml(campaign.rig.name, campaign.verdicts, titles=titles, replay=replay, duration_s=campaign.duration_s)
-    )
+    directory.write_junit(junit_document(suite_of(campaign)))
     record |= _keep_cases(campaign, directory)
     directory.write_run(record)
     write_report(directory.path, record, campaign.rig)
     return record
+
+
+def suite_of(campaign: Campaign) -> Element:
+    """The JUnit suite of a campaign."""
+    replay = {finding.requirement: finding.replay for finding in campaign.findings}
+    titles = {requirement.id: requirement.title for requirement in campaign.requirements}
+    return junit_suite(
+        campaign.rig.name, campaign.verdicts, titles=titles, replay=replay, duration_s=campaign.duration_s
+    )
 
 
 def _more(campaign: Campaign, folder: Path) -> dict[str, Any]:
@@ -76,6 +91,7 @@ def _more(campaign: Campaign, folder: Path) -> dict[str, Any]:
         "coverage": campaign.coverage,
         "statistics": campaign.rate.record() if campaign.rate is not None else None,
         "kill_matrix": _kill_matrix(campaign.rig, folder),
+        **clauses_record(campaign.rig, campaign.verdicts),
     }
 
 
@@ -143,6 +159,7 @@ def write_report(folder: Path, record: Mapping[str, Any], rig: Rig) -> Path:
         cases=[_load_case(folder / name) for name in record.get("cases", ()) if (folder / name).is_file()],
         notes=notes,
         searched=searched_of(record, verdicts),
+        packs=record.get("packs", ()),
     )
     path = folder / "report.html"
     write(data, path)

@@ -12,6 +12,7 @@ from typing import Any
 
 import jinja2
 
+from harness.report.clauses import STATUS_WORDS, pack_line
 from harness.report.searched import Searched
 from harness.report.text import margin_text
 from harness.requirements.model import Requirement
@@ -30,7 +31,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class ReportData:
-    """What a report shows. `facts` are header lines in order: name and text."""
+    """What a report shows. `facts` are header lines in order: name and text; `packs` those of the run record."""
 
     title: str
     outcome: Outcome
@@ -40,6 +41,7 @@ class ReportData:
     cases: Sequence[Case]
     notes: Sequence[str] = ()
     searched: Searched | None = None
+    packs: Sequence[Mapping[str, Any]] = ()
 
 
 def render(data: ReportData) -> str:
@@ -49,12 +51,14 @@ def render(data: ReportData) -> str:
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     environment.filters["margin"] = margin_text
+    environment.filters["pack_line"] = pack_line
     template = environment.from_string((package / "report.html.j2").read_text(encoding="utf-8"))
     counts = {outcome: sum(v.outcome is outcome for v in data.verdicts.values()) for outcome in Outcome}
     return template.render(
         data=data,
         rows=[(requirement, data.verdicts[requirement.id]) for requirement in data.requirements],
         counts=[(outcome.value, count) for outcome, count in counts.items()],
+        status_words=STATUS_WORDS,
         figures=[_embed(case.figure) for case in data.cases],
         uplot_js=(package / "vendor" / "uPlot.iife.min.js").read_text(encoding="utf-8"),
         uplot_css=(package / "vendor" / "uPlot.min.css").read_text(encoding="utf-8"),

@@ -41,6 +41,22 @@ def kill_table(defects: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def rigs_table(records: Sequence[Mapping[str, Any]]) -> Table:
+    """One line a rig."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("rig", no_wrap=True)
+    table.add_column("outcome", no_wrap=True)
+    for heading in ("defects", *_WORDS.values(), "seconds"):
+        table.add_column(heading, justify="right")
+    for record in records:
+        summary = record.get("summary")
+        counts = [str(summary[name]) for name in ("defects", *_WORDS)] if summary else ["–"] * (1 + len(_WORDS))
+        seconds = f"{record['duration_s']:.0f}" if summary else "–"
+        interrupted = " (interrupted)" if record["interrupted"] else ""
+        table.add_row(record["rig"], f"{record['outcome']}{interrupted}", *counts, seconds)
+    return table
+
+
 def summary_line(record: Mapping[str, Any]) -> str:
     """The figures of merit in one sentence."""
     summary = record["summary"]

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from harness.report.clauses import gap_lines, pack_line
 from harness.report.text import margin_text
 from harness.report.timeline import Entry
 from harness.requirements.model import Requirement
@@ -72,6 +74,14 @@ def print_replay(console: Console, command: str) -> None:
     """The command that repeats it, on one line whatever the width, so that it can be copied."""
     if command:
         console.print(Text(f"  repeat with: {command}"), soft_wrap=True)
+
+
+def print_packs(console: Console, packs: Sequence[Mapping[str, Any]]) -> None:
+    """The packs of a run record: a line each, and a line for each clause without a requirement."""
+    for pack in packs:
+        console.print(pack_line(pack), markup=False, highlight=False, soft_wrap=True)
+    for line in gap_lines(packs):
+        console.print(f"  {line}", style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 def timeline_table(entries: Sequence[Entry], origin_s: float) -> Table:

@@ -15,8 +15,8 @@ def restbus_messages(profile: Profile) -> tuple[BusMessage, ...]:
 
 def dut_messages(profile: Profile) -> tuple[BusMessage, ...]:
     """Everything else the database has: what the DUT may send."""
-    sent = {message.name for message in profile.restbus}
-    return tuple(_message(message, DUT) for name, message in profile.database.by_name.items() if name not in sent)
+    others = profile.of_others
+    return tuple(_message(message, DUT) for name, message in profile.database.by_name.items() if name not in others)
 
 
 def _message(message: Message, node: str) -> BusMessage:

@@ -46,7 +46,8 @@ def bounds_of(rig: Rig) -> Bounds:
         dut_messages=dut_messages(rig.profile),
         module_cells=file.cells.module,
         scale=scale_of(rig),
-        features=frozenset({"line"} if rig.load_profile.line_v is not None else ()),
+        features=rig.features,
+        ages={message.age: message.name for message in rig.profile.restbus if message.age},
         strings=file.strings.count if file.strings is not None else 0,
     )
 

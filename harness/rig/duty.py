@@ -8,15 +8,19 @@ storage, and buses under an overhead line.
     power_kw = [40.0, 120.0]   # a number, or from and to
     line_v = 620.0             # 0 = off the wire
     line_kw = 200.0            # taken from the line while its voltage is in the window of the rig
+
+Segments that come again and again are a `[[block]]` with `repeat = 10` and its own `[[block.segment]]`; a file has
+segments or blocks.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 import numpy as np
+import pydantic
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -44,17 +48,38 @@ class Segment(FileModel):
         return _W_PER_KW * first, _W_PER_KW * last
 
 
+class Block(FileModel):
+    """Segments played `repeat` times."""
+
+    title: Annotated[str, Field(min_length=1)]
+    repeat: Annotated[int, Field(ge=1, le=1000)] = 1
+    segment: Annotated[tuple[Segment, ...], Field(min_length=1, strict=False)]
+
+
 class Duty(FileModel):
-    """A whole duty file. It repeats."""
+    """A whole duty file, of segments or of blocks of them. It repeats."""
 
     title: Annotated[str, Field(min_length=1)]
     source: Annotated[tuple[str, ...], Field(min_length=1, strict=False)]
-    segment: Annotated[tuple[Segment, ...], Field(min_length=1, strict=False)]
+    segment: Annotated[tuple[Segment, ...], Field(strict=False)] = ()
+    block: Annotated[tuple[Block, ...], Field(strict=False)] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if bool(self.segment) == bool(self.block):
+            message = "either [[segment]] or [[block]] tables"
+            raise ValueError(message)
+        return self
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """All segments, one after the other."""
+        return self.segment or tuple(segment for block in self.block for segment in block.repeat * block.segment)
 
     @property
     def has_line(self) -> bool:
         """Whether it knows an overhead line."""
-        return any(segment.line_v > 0.0 for segment in self.segment)
+        return any(segment.line_v > 0.0 for segment in self.segments)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -79,7 +104,7 @@ def duty_profile(duty: Duty, scale: float = 1.0) -> LoadProfile:
     """The duty as the kernel plays it; `scale` is a factor on the power, not on the line."""
     rows: list[tuple[float, float, float, float]] = []
     at_s = 0.0
-    for segment in duty.segment:
+    for segment in duty.segments:
         first_w, last_w = segment.ends_w
         line = (segment.line_v, _W_PER_KW * segment.line_kw)
         rows.append((at_s + (EDGE_S if rows else 0.0), scale * first_w, *line))

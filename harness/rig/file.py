@@ -23,6 +23,7 @@ from harness.tomlfile import KeyPath, parse_toml, problem_at, read_text, validat
 if TYPE_CHECKING:
     from harness.canbus.profile import Profile
     from harness.requirements.model import Requirement
+    from harness.requirements.packs import Pack
     from harness.rig.cellfile import CellFile
     from harness.rig.duty import Duty, LoadProfile
 
@@ -48,6 +49,7 @@ class Rig:
     sha256: str
     defect_file: Path | None = None
     mutant_file: Path | None = None
+    pack_files: tuple[Path, ...] = ()
     string: int = 0
 
     def strings(self) -> tuple[Rig, ...]:
@@ -110,11 +112,31 @@ class Rig:
         return tuple(found.values())
 
     @cached_property
+    def packs(self) -> tuple[Pack, ...]:
+        """The packs of clauses the requirements answer for. Raises RigError, also for those of the requirements."""
+        from harness.requirements.packs import load_packs  # noqa: PLC0415 - keeps loading a rig quick
+
+        return load_packs(self.pack_files, self.requirements)
+
+    @cached_property
     def profile(self) -> Profile:
-        """What the product's signals mean. Raises RigError."""
+        """What the product's signals mean, and the rest bus as this rig has it. Raises RigError."""
         from harness.canbus.profile import load_profile  # noqa: PLC0415 - cantools is slow to import
 
-        return load_profile(self.profile_file)
+        profile = load_profile(self.profile_file)
+        unknown = sorted(set(self.file.can.features) - profile.needs)
+        if unknown:
+            allowed = f"what a message of the profile needs: {', '.join(sorted(profile.needs)) or 'none does'}"
+            text = read_text(self.path)
+            raise RigError([problem_at(self.path, text, ("can", "features"), found=unknown[0], allowed=allowed)])
+        return profile.sent_with(self.features)
+
+    @property
+    def features(self) -> frozenset[str]:
+        """What this rig has that not every rig has: "line", an overhead line, and what its file names."""
+        load = self.file.load
+        has_line = load is not None and load.line_min_v < load.line_max_v
+        return frozenset(self.file.can.features) | ({"line"} if has_line else frozenset())
 
     @cached_property
     def cell(self) -> CellFile:
@@ -138,11 +160,11 @@ class Rig:
     def read_all(self) -> None:
         """Read every file the rig names. Raises RigError with the problems of all of them at once."""
         problems: list[Problem] = []
-        for part in ("cell", "load_profile", "profile", "requirements"):
+        for part in ("cell", "load_profile", "profile", "requirements", "packs"):
             try:
                 getattr(self, part)
-            except RigError as error:
-                problems.extend(error.problems)
+            except RigError as error:  # packs cannot be held against requirements that are wrong: say those once
+                problems.extend(problem for problem in error.problems if problem not in problems)
         if problems:
             raise RigError(problems)
 
@@ -164,6 +186,7 @@ def load(path: Path) -> Rig:
     duty_file = finder.one(("load", "duty") if "load" in data else ("vehicle", "cycle"))
     profile_file = finder.one(("can", "profile"))
     requirement_files = finder.many(("requirements", "files"))
+    pack_files = finder.many(("requirements", "packs"))
     defect_file = finder.one(("firmware", "defects"))
     mutant_file = finder.one(("firmware", "mutants"))
     if file is not None and file.pack.temperature_sensors > file.cells.series:
@@ -190,6 +213,7 @@ def load(path: Path) -> Rig:
         sha256=hashlib.sha256(text.encode()).hexdigest(),
         defect_file=defect_file if file.firmware.defects is not None else None,
         mutant_file=mutant_file if file.firmware.mutants is not None else None,
+        pack_files=pack_files,
     )
 
 

@@ -54,7 +54,7 @@ class Heard:
 def messages_of(profile: Profile) -> frozenset[str]:
     """The messages only the controller sends: those the profile reads or knows protected."""
     named = {binding.path.partition(".")[0] for binding in profile.bindings.values()} | set(profile.protections)
-    return frozenset(named - {message.name for message in profile.restbus})
+    return frozenset(named - profile.of_others)
 
 
 def longest_pause_s(requirements: Collection[Requirement], timing_s: float) -> float:

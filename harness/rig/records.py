@@ -98,7 +98,21 @@ def to_json(record: Mapping[str, Any]) -> str:
 def junit_xml(
     rig: str, verdicts: Iterable[Verdict], *, titles: Mapping[str, str], replay: Mapping[str, str], duration_s: float
 ) -> bytes:
-    """A JUnit document: one test case a requirement, margins as properties, the replay command in the failure text.
+    """The JUnit document of one rig, see `junit_suite`."""
+    return junit_document(junit_suite(rig, verdicts, titles=titles, replay=replay, duration_s=duration_s))
+
+
+def junit_document(root: ET.Element) -> bytes:
+    """A suite, or a `testsuites` element with several, as the bytes of a file."""
+    ET.indent(root)
+    document: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
+    return document
+
+
+def junit_suite(
+    rig: str, verdicts: Iterable[Verdict], *, titles: Mapping[str, str], replay: Mapping[str, str], duration_s: float
+) -> ET.Element:
+    """A JUnit suite: one test case a requirement, margins as properties, the replay command in the failure text.
 
     What was not judged (INCONCLUSIVE, NOT_EXERCISED) is reported as skipped: most readers know no third outcome.
     """
@@ -116,9 +130,7 @@ def junit_xml(
             node = ET.SubElement(case, tag, message=f"{verdict.outcome.value}: {verdict.reason}")
             node.text = f"repeat with: {command}" if command else None
     suite.attrib.update({name: str(count) for name, count in counts.items()})
-    ET.indent(suite)
-    document: bytes = ET.tostring(suite, encoding="utf-8", xml_declaration=True)
-    return document
+    return suite
 
 
 _JUNIT_TAGS = {

@@ -111,8 +111,11 @@ class RunDirectory:
 
 
 def load_run(path: Path) -> dict[str, Any]:
-    """The run.json of a run directory. Raises UsageError when there is none, RigError when it is not readable."""
-    file = path / "run.json"
+    """The run.json of a run directory, or that file named itself.
+
+    Raises UsageError when there is none, RigError when it is not readable.
+    """
+    file = path if path.is_file() else path / "run.json"
     if not file.is_file():
         raise UsageError(
             f"{path} is no run directory: it has no run.json (an interrupted run may still have {RESULTS})"

@@ -9,6 +9,7 @@ from typing import Any, Final
 from harness.canbus import profile_file
 from harness.faults.schema import catalogue_schema
 from harness.requirements.load import requirement_schema
+from harness.requirements.packs import pack_schema
 from harness.rig.cellfile import CellFile
 from harness.rig.cycle import Cycle
 from harness.rig.defectfile import DefectFile
@@ -20,6 +21,7 @@ from harness.scenario import scenario_schema
 _SCHEMAS: Final[Mapping[str, Callable[[], Mapping[str, Any]]]] = {
     "rig": RigFile.model_json_schema,
     "requirements": requirement_schema,
+    "pack": pack_schema,
     "scenario": scenario_schema,
     "profile": profile_file.schema,
     "cell": CellFile.model_json_schema,

@@ -9,6 +9,7 @@ import pydantic
 from pydantic import Field
 
 from harness.tomlfile import FileModel
+from harness.units import Application
 
 Positive = Annotated[float, Field(gt=0.0, allow_inf_nan=False, strict=False)]
 NonNegative = Annotated[float, Field(ge=0.0, allow_inf_nan=False, strict=False)]
@@ -155,15 +156,31 @@ class StringsSection(FileModel):
 
 
 class CanSection(FileModel):
-    """The profile that maps the product's DBC to quantities."""
+    """The profile that maps the product's DBC to quantities.
+
+    `features`: what this rig has of what the messages of the profile need (`needs`), besides those that follow from the
+    rest of the rig file.
+    """
 
     profile: Reference
+    features: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
 
 
 class RequirementsSection(FileModel):
-    """The requirement files judged on every run."""
+    """The requirement files judged on every run, and the packs of clauses they answer for.
+
+    `applications` says what the rig is, so that a clause for another kind of application does not count against it.
+    """
 
     files: References
+    packs: Annotated[tuple[Reference, ...], Field(strict=False)] = ()
+    applications: Annotated[tuple[Application, ...], Field(strict=False)] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _packs_apply(self) -> Self:
+        if self.packs and not self.applications:
+            raise ValueError('applications with packs: what the rig is, e.g. ["vehicle"]')
+        return self
 
 
 class SimulationSection(FileModel):

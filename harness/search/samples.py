@@ -147,6 +147,7 @@ SAMPLES: Mapping[str, tuple[Sample, ...]] = {
     "pole-drop": ({},),
     "line-voltage": _each("voltage_v", 350.0, 450.0, 600.0, 750.0, 850.0),
     "line-gaps": _each("period_s", 0.2, 1.0, duty=0.3),
+    "poles-fed": ({},),
     "load-dump": ({},),
     "regeneration-unlimited": _each("power_w", 50e3, 120e3),
     "traction-unlimited": _each("power_w", 150e3, 300e3),

@@ -21,6 +21,7 @@ LEVEL_CELL_V = 3.30  # held on all cells where only the spread shall move
 LEVEL_DEGC = 25.0  # the same for temperatures
 HOT_DEGC = 57.0
 _PLACE_MIDDLE = "middle"
+_AGED = "aged"  # the message whose age the quantity is
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,7 @@ _ANALOG: Mapping[str, tuple[Recipe, ...]] = {
         Recipe("insulation-drop", "resistance_ohm", {"pole": "positive"}, far=25_000.0),
     ),
     "supply_v": (Recipe("supply-dip", "voltage_v", far=2.0, span=_CONTROLLER_ON_V),),
+    "line_voltage_v": (Recipe("line-voltage", "voltage_v", far=60.0),),
 }
 
 # Quantities that are on or off, and ages that only time can raise.
@@ -229,13 +231,15 @@ _ON_OFF: Mapping[str, tuple[Recipe, ...]] = {
     "crash": (Recipe("crash"),),
     "vehicle_message_age_s": (Recipe("message-lost", fixed={"message": "vehicle"}),),
     "charger_message_age_s": (Recipe("message-lost", fixed={"message": "charger"}, start="charge"),),
+    "line_message_age_s": (Recipe("message-lost", fixed={"message": _AGED}),),
+    "pole_feed_v": (Recipe("poles-fed"),),
     "link_of_pack_pct": (_no_precharge(),),
     "contactor_positive": (_no_precharge(),),
     "aux_positive": (Recipe("aux-contact-stuck", fixed={"contactor": "positive"}),),
     "aux_negative": (Recipe("aux-contact-stuck", fixed={"contactor": "negative"}),),
     "aux_precharge": (Recipe("aux-contact-stuck", fixed={"contactor": "precharge"}),),
 }
-_AGES = ("cell_age_max_s", "vehicle_message_age_s", "charger_message_age_s")
+_AGES = ("cell_age_max_s", "vehicle_message_age_s", "charger_message_age_s", "line_message_age_s")
 _FULL_PCT = 100.0
 _COLD_QUANTITIES = ("cell_temp_max_degc", "cell_temp_min_degc")
 
@@ -246,7 +250,13 @@ def recipes_for(trip: Trip, trips: Sequence[Trip], bounds: Bounds) -> tuple[Reci
     `trips` are all of the file: a far value must not cross the next, faster tier of the same quantity.
     """
     recipes = _ANALOG.get(trip.quantity) or _ON_OFF.get(trip.quantity) or ()
-    return tuple(_fit(recipe, trip, trips, bounds) for recipe in recipes)
+    return tuple(_fit(recipe, trip, trips, bounds) for recipe in recipes if _possible(recipe, trip, bounds))
+
+
+def _possible(recipe: Recipe, trip: Trip, bounds: Bounds) -> bool:
+    """Whether the rig has what the fault needs, and the message it is about."""
+    has_message = recipe.fixed.get("message") != _AGED or trip.quantity in bounds.ages
+    return bounds.offers(kind_named(recipe.fault)) and has_message
 
 
 def limit_of(trip: Trip) -> float:
@@ -263,7 +273,7 @@ def outward(trip: Trip) -> float:
 
 def _fit(recipe: Recipe, trip: Trip, trips: Sequence[Trip], bounds: Bounds) -> Recipe:
     scale = bounds.scale
-    placed = {name: _place(name, value, bounds) for name, value in recipe.fixed.items()}
+    placed = {name: _place(name, value, trip, bounds) for name, value in recipe.fixed.items()}
     fixed = scaled(scale, recipe.fault, placed)
     if trip.quantity.startswith("aux_"):
         fixed["state"] = "closed" if trip.above is not None else "open"
@@ -284,7 +294,9 @@ def scaled_action(action: Action, bounds: Bounds) -> Action:
     return begin(action.at_s, action.fault, **scaled(bounds.scale, action.fault, action.parameters))
 
 
-def _place(name: str, value: Value, bounds: Bounds) -> Value:
+def _place(name: str, value: Value, trip: Trip, bounds: Bounds) -> Value:
+    if value == _AGED:
+        return bounds.ages[trip.quantity]
     return (bounds.highest(name) + 1) // 2 if value == _PLACE_MIDDLE else value
 
 

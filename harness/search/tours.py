@@ -11,17 +11,19 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Any
 
+from harness.faults.catalogue import find_kind
 from harness.faults.check import Bounds
-from harness.faults.scale import REFERENCE, current
+from harness.faults.scale import REFERENCE, scaled
 from harness.requirements.model import CurvePoint, Limit, Requirement
-from harness.scenario import Action, Command, CommandAction, Scenario, Start, begin
+from harness.scenario import Action, Command, CommandAction, FaultAction, Scenario, Start, begin
 from harness.search.stimuli import limit_recipe, scaled_action
 from harness.search.strings import string_tours
 
 STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
 _COUNTED_A = 3000.0  # a reading; takes the counted charge of 180 Ah from end to end in 216 s
-_BALANCED_V = 3.48  # above 3.40 V, where balancing begins, and below every limit
+_BALANCED_V = 3.54  # above 3.40 V, where balancing begins, and below every limit
 _NOT_BALANCED_V = 3.36
+_COUNT_NEARLY_FULL_S = 78.8  # at that reading, from the 55 % rigs begin with to 91.5 %
 _OVERCURRENT_RELEASE_S = 32.0  # a little longer than the current must have been small
 _SOC_POINTS = (2.0, 8.0, 12.0, 30.0, 70.0, 90.0, 94.0, 97.0, 99.0)
 
@@ -37,17 +39,28 @@ def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         _sequels(),
         _bus(),
         _plant(bounds),
+        _overhead(bounds),
         string_tours(bounds),
     )
     scaled = [
         (title, start, duration_s, tuple(scaled_action(action, bounds) for action in actions))
         for part in written
         for title, start, duration_s, actions in part
+        if all(_has_messages(action, bounds) for action in actions)
     ]
     return [
         Scenario(rig=rig, title=title, start=start, duration_s=duration_s, action=actions)
         for title, start, duration_s, actions in (*scaled, *_curves(requirements))
     ]
+
+
+def _has_messages(action: Action, bounds: Bounds) -> bool:
+    """Whether the rig's bus has the messages that a fault is to act on: not every one has a charger that speaks."""
+    if not isinstance(action, FaultAction):
+        return True
+    kind = find_kind(action.fault)
+    named = [item.name for item in kind.parameters if item.role == "message"] if kind is not None else []
+    return all(bounds.sends(name, str(action.parameters[name])) for name in named if name in action.parameters)
 
 
 _Tour = tuple[str, Start, float, tuple[Action, ...]]
@@ -119,7 +132,7 @@ def _charging() -> Iterator[_Tour]:
 def _vehicle(bounds: Bounds) -> Iterator[_Tour]:
     careless = begin(0.5, "vehicle-ignores-limits")
     for power in (280e3, 330e3, 450e3, 720e3, 800e3, -190e3, -220e3, -330e3, -800e3):
-        actions = (careless, begin(0.5, "load-power", power_w=power))
+        actions = (*_alone(bounds), careless, begin(0.5, "load-power", power_w=power))
         yield f"inverter takes {power / 1e3:g} kW", "drive", 13.0, actions
     for soc in _SOC_POINTS:
         yield f"driving at {soc:g} %", "drive", 6.0, (_do(0.0, "soc", soc_pct=soc), _do(0.5, "load", scale=1.5))
@@ -157,10 +170,16 @@ def _vehicle(bounds: Bounds) -> Iterator[_Tour]:
     yield "charger messages late", "charge", 6.0, (begin(0.5, "message-late", message="charger", delay_s=0.3),)
 
 
+def _alone(bounds: Bounds) -> tuple[Action, ...]:
+    """The pack carries the load alone: a line would take its part."""
+    return (begin(0.0, "pole-drop"),) if "line" in bounds.features else ()
+
+
 def _longer_count(bounds: Bounds, current_a: float) -> float:
     """How much longer than the bus pack this one is counted from end to end, at the current carried over to it."""
     capacity = bounds.scale.capacity_ah / REFERENCE.capacity_ah
-    return capacity * current_a / current(bounds.scale, current_a)
+    counted = scaled(bounds.scale, "current-sensor-set", {"current_a": current_a})["current_a"]
+    return capacity * current_a / float(counted)
 
 
 def _controller() -> Iterator[_Tour]:
@@ -298,9 +317,10 @@ def _wear(cell: int) -> Iterator[_Tour]:
     yield "all cells high at rest", "standby", 8.0, (_do(0.0, "soc", soc_pct=99.0),)
     near = begin(0.5, "cell-voltage", cell=cell, voltage_v=_NOT_BALANCED_V)
     yield "a cell a little high at rest", "standby", 18.0, (near,)
+    others = begin(0.0, "cell-voltage", cell="all", voltage_v=_BALANCED_V - 0.09)
     for place in (1, cell):
         high = begin(0.5, "cell-voltage", cell=place, voltage_v=_BALANCED_V)
-        yield f"cell {place} high at rest", "standby", 18.0, (high,)
+        yield f"cell {place} high at rest", "standby", 18.0, (others, high)
         yield f"cell {place} high while charging", "charge", 6.0, (high,)
     lost = begin(3.0, "cell-sensor-invalid", cell=cell)
     yield (
@@ -309,6 +329,39 @@ def _wear(cell: int) -> Iterator[_Tour]:
         6.0,
         (begin(0.5, "cell-voltage", cell=1, voltage_v=_BALANCED_V), lost),
     )
+
+
+def _overhead(bounds: Bounds) -> Iterator[_Tour]:
+    """Only with an overhead line: off it, back on it, a dead one, braking there, nearly full, and for long."""
+    if "line" not in bounds.features:
+        return
+    yield "the duty for two minutes", "drive", 120.0, ()
+    brake = _do(0.0, "load", scale=-1.0)
+    for soc in (50.0, 88.0, 92.0):
+        level = _do(0.0, "soc", soc_pct=soc)
+        off = begin(1.0, "pole-drop", for_s=2.0)
+        dead = begin(1.0, "line-voltage", voltage_v=0.0, for_s=2.0)
+        yield f"poles off and on at {soc:g} %", "drive", 5.0, (level, off)
+        yield f"braking with the wire dead at {soc:g} %", "drive", 5.0, (level, brake, dead)
+        yield f"braking off the wire at {soc:g} %", "drive", 5.0, (level, brake, begin(1.0, "pole-drop"))
+    yield _off_the_wire_nearly_full(bounds)
+    yield "a rough line", "drive", 8.0, (begin(0.5, "line-gaps", period_s=0.3, duty=0.5, for_s=4.0),)
+    yield "poles fed at standstill", "drive", 5.0, (_do(0.0, "load", scale=0.0), begin(1.0, "poles-fed", for_s=2.0))
+    yield "off the wire before drive", "standby", 6.0, (begin(0.0, "pole-drop"), _do(0.5, "drive"))
+    yield "power cycle under the wire", "drive", 8.0, (_do(1.0, "power-cycle", off_s=0.5), _do(4.0, "drive"))
+    for message in bounds.ages.values():
+        for kind in ("e2e-crc-random", "e2e-counter-freeze"):
+            yield f"{kind} of the line", "drive", 5.0, (begin(1.0, kind, message=message, for_s=2.5),)
+
+
+def _off_the_wire_nearly_full(bounds: Bounds) -> _Tour:
+    """The controller believes its own count: counted up to 91.5 %, then the poles go off the wire and on again."""
+    counts_s = round(_COUNT_NEARLY_FULL_S * _longer_count(bounds, -_COUNTED_A), 1)
+    counted = begin(0.5, "current-sensor-set", current_a=-_COUNTED_A, for_s=counts_s)
+    back_s = counts_s + _OVERCURRENT_RELEASE_S
+    again = (_do(back_s, "reset-faults"), _do(back_s + 1.0, "standby"), _do(back_s + 1.5, "drive"))
+    off = begin(back_s + 6.0, "pole-drop", for_s=3.0)
+    return "off the wire when nearly full", "drive", back_s + 12.0, (counted, *again, off)
 
 
 def _curves(requirements: Sequence[Requirement]) -> Iterator[_Tour]:

@@ -13,6 +13,7 @@
 #include "faults.h"
 #include "frozen.h"
 #include "limits.h"
+#include "line.h"
 #include "measure.h"
 #include "nvm.h"
 #include "overcurrent.h"
@@ -47,6 +48,7 @@ uint32_t bms_init(const bms_start *start) {
     contactor_init();
     state_init(task.now_ms);
     limits_init();
+    line_init();
     balance_init();
     can_bus_init(task.now_ms);
     can_rx_init(task.now_ms);

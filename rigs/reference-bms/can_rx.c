@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * can_rx.c - reception of VCU_Command and CHG_Status with counter and CRC.
+ * can_rx.c - reception of VCU_Command, CHG_Status and VCU_Line with counter and CRC.
  *
  * A frame is good when its CRC fits and its counter has moved on by 1 to 3, or by as many more as frames are missing by
  * now. A frame that is not good leaves everything as it was; only a run of frames that follow each other, each with a
@@ -10,15 +10,18 @@
 
 #include "crc.h"
 #include "defect.h"
+#include "line.h"
 #include "measure.h"
 #include "params.h"
 
 #include <string.h>
 
 #define ID_VEHICLE 0x200U
+#define ID_LINE 0x201U
 #define ID_CHARGER 0x210U
 #define DATA_ID_VEHICLE 0x20U
 #define DATA_ID_CHARGER 0x21U
+#define DATA_ID_LINE 0x22U
 #define COUNTER_MODULUS 15U
 #define MAX_STEP 3U   /* counter steps accepted without a gap in time */
 #define RESYNC_RUN 3U /* frames that must follow each other after a jump */
@@ -44,8 +47,10 @@ static struct {
     uint32_t count;
     stream vehicle;
     stream charger;
+    stream line;
     can_rx_rejects vehicle_rejects; /* apart from the streams: plugging in starts a stream anew */
     can_rx_rejects charger_rejects;
+    can_rx_rejects line_rejects;
     bool plugged;
     bms_mode mode;
     bool reset_level;
@@ -56,15 +61,27 @@ void can_rx_init(uint32_t now_ms) {
     (void)memset(&rx, 0, sizeof rx);
     rx.vehicle.good_ms = now_ms;
     rx.charger.good_ms = now_ms;
+    rx.line.good_ms = now_ms;
     rx.mode = MODE_STANDBY;
 }
 
+/* The account of the sender of an identifier, NULL for messages that are none of this controller's. */
+static can_rx_rejects *rejects_of(uint32_t id) {
+    if (id == ID_VEHICLE) {
+        return &rx.vehicle_rejects;
+    }
+    if (id == ID_CHARGER) {
+        return &rx.charger_rejects;
+    }
+    return ((id == ID_LINE) && (params->line_supervised != 0)) ? &rx.line_rejects : NULL;
+}
+
 bool can_rx_push(uint32_t id, uint32_t length, const uint8_t *data) {
-    if ((id != ID_VEHICLE) && (id != ID_CHARGER)) {
+    can_rx_rejects *rejects = rejects_of(id);
+    if (rejects == NULL) {
         return true;
     }
     if (length != CAN_BYTES) {
-        can_rx_rejects *rejects = (id == ID_VEHICLE) ? &rx.vehicle_rejects : &rx.charger_rejects;
         rejects->corrupt++;
         return true;
     }
@@ -119,7 +136,8 @@ typedef struct {
 static bool accept(const sender *from, const uint8_t *data, uint32_t now_ms) {
     stream *source = from->source;
     const uint8_t counter = (uint8_t)(data[1] & 0x0FU);
-    if (((crc8_message(from->data_id, &data[1], CAN_BYTES - 1U) != data[0]) && !DEFECT(24)) ||
+    const bool unchecked = DEFECT(24) || (DEFECT(211) && (from->data_id == DATA_ID_LINE));
+    if (((crc8_message(from->data_id, &data[1], CAN_BYTES - 1U) != data[0]) && !unchecked) ||
         (counter >= COUNTER_MODULUS)) {
         from->rejects->corrupt++;
         if (DEFECT(22)) {
@@ -156,11 +174,20 @@ static void take_charger(const uint8_t *data, uint32_t now_ms) {
     (void)accept(&charger, data, now_ms);
 }
 
+static void take_line(const uint8_t *data, uint32_t now_ms) {
+    const sender vehicle = {&rx.line, &rx.line_rejects, DATA_ID_LINE, params->line_period_ms};
+    if (accept(&vehicle, data, now_ms)) {
+        line_take(data);
+    }
+}
+
 void can_rx_step(uint32_t now_ms) {
     for (uint32_t i = 0U; i < rx.count; i++) {
         const message *received = &rx.queue[i];
         if (received->id == ID_VEHICLE) {
             take_vehicle(received->data, now_ms);
+        } else if (received->id == ID_LINE) {
+            take_line(received->data, now_ms);
         } else {
             take_charger(received->data, now_ms);
         }
@@ -203,4 +230,5 @@ static int32_t charger_age_ms(uint32_t now_ms) {
 void can_rx_put_ages(uint32_t now_ms) {
     measure_put(Q_VEHICLE_AGE_MS, age_ms(&rx.vehicle, now_ms));
     measure_put(Q_CHARGER_AGE_MS, charger_age_ms(now_ms));
+    line_step(age_ms(&rx.line, now_ms));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * can_rx.h - reception of VCU_Command and CHG_Status with counter and CRC.
+ * can_rx.h - reception of VCU_Command, CHG_Status and VCU_Line with counter and CRC.
  */
 #ifndef CAN_RX_H
 #define CAN_RX_H
@@ -31,7 +31,7 @@ bool can_rx_take_reset(void);        /* a rising edge of FaultReset since the la
 const can_rx_rejects *can_rx_vehicle_rejects(void);
 const can_rx_rejects *can_rx_charger_rejects(void);
 
-/* Put Q_VEHICLE_AGE_MS and Q_CHARGER_AGE_MS: time since the last good frame. */
+/* Put Q_VEHICLE_AGE_MS and Q_CHARGER_AGE_MS: time since the last good frame. The line gets its own. */
 void can_rx_put_ages(uint32_t now_ms);
 
 #endif

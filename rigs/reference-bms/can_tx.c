@@ -12,6 +12,7 @@
 #include "defect.h"
 #include "faults.h"
 #include "limits.h"
+#include "line.h"
 #include "measure.h"
 #include "nvm.h"
 #include "protect.h"
@@ -191,6 +192,7 @@ static void send_due(const bms_inputs *inputs) {
     }
     can_tx_arrays(inputs, tx.slot);
     can_tx_seldom(tx.slot);
+    line_send(tx.slot);
 }
 
 void can_tx_step(const bms_inputs *inputs, bool online) {

@@ -8,6 +8,7 @@
 #include "limits.h"
 
 #include "defect.h"
+#include "line.h"
 #include "measure.h"
 #include "nvm.h"
 #include "params.h"
@@ -21,7 +22,8 @@
 
 #define CHARGE_ALARMS                                                                          \
     (TIER_BIT(TIER_CELL_OVERVOLTAGE) | TIER_BIT(TIER_CHARGE_OVERTEMPERATURE) |                 \
-     TIER_BIT(TIER_CHARGE_UNDERTEMPERATURE))
+     TIER_BIT(TIER_CHARGE_UNDERTEMPERATURE) |                                                  \
+     (DEFECT(204) ? 0U : TIER_BIT(ALARM_LINE_MESSAGE)))
 #define DISCHARGE_ALARMS                                                                       \
     (TIER_BIT(TIER_CELL_UNDERVOLTAGE) | TIER_BIT(TIER_DISCHARGE_OVERTEMPERATURE) |             \
      TIER_BIT(TIER_DISCHARGE_UNDERTEMPERATURE))
@@ -60,6 +62,7 @@ static int32_t charge_permille(void) {
                                 params->charge_hot_full_mdegc));
     share = bms_min(share, line(measured->q[DEFECT(86) ? Q_TEMP_MAX_MDEGC : Q_TEMP_MIN_MDEGC],
                                 params->charge_ut_alarm_mdegc, params->charge_cold_full_mdegc));
+    share = bms_min(share, line_charge_permille(measured->q[Q_SOC_PERMILLE]));
     return bms_min(share, line(measured->q[Q_SOC_PERMILLE] / (DEFECT(87) ? 10 : 1),
                                params->charge_soc_zero_permille, params->charge_soc_full_permille));
 }

@@ -41,6 +41,10 @@ enum {
     Q_LINK_FROZEN_MA,
     Q_CURRENT_FROZEN_MV, /* range of the pack voltage while the current stood still */
     Q_CAN_OFF,           /* 1 = the CAN controller is bus-off */
+    Q_LINE_MV,           /* at the poles */
+    Q_POLE_FEED_MV,      /* the same while the poles are off the line */
+    Q_LINE_DEAD,         /* 1 = the poles are on a line without voltage */
+    Q_LINE_AGE_MS,
     Q_STRING_GAP_MV,     /* between pack and link, while it is to join other strings */
     Q_STRING_DEVIATION_MA, /* between its current and the mean of all strings, when that lasts */
     Q_COUNT

@@ -210,6 +210,26 @@
     X(balance_band_mv, 10, 1, 1000)                  \
     X(balance_rest_s, 10, 0, 3600)
 
+/* Overhead line, off by default: a 600 V line in the limits of EN 50163, 400 to 720 V, 800 V for minutes. pole_feed_mv: what
+ * may be touched, 60 V DC as in UN R100. line_soc_*: between these, charging ends while the line is live. */
+#define PARAMS_LINE(X)                               \
+    X(line_supervised, 0, 0, 1)                      \
+    X(line_low_mv, 400000, 0, 4000000)               \
+    X(line_over_warn_mv, 720000, 0, 4000000)         \
+    X(line_over_trip_mv, 800000, 0, 4000000)         \
+    X(line_over_warn_ms, 2000, 10, 600000)           \
+    X(line_over_trip_ms, 500, 10, 600000)            \
+    X(line_hyst_mv, 10000, 0, 1000000)               \
+    X(line_release_ms, 5000, 0, 600000)              \
+    X(line_dead_ms, 500, 10, 60000)                  \
+    X(pole_feed_mv, 60000, 0, 4000000)               \
+    X(pole_feed_ms, 300, 10, 60000)                  \
+    X(line_period_ms, 100, 10, 10000)                \
+    X(line_age_ms, 500, 10, 10000)                   \
+    X(line_timeout_ms, 500, 10, 60000)               \
+    X(line_soc_full_permille, 850, 0, 1000)          \
+    X(line_soc_zero_permille, 900, 0, 1000)
+
 /* string_count 0: no strings in parallel. string_gap_mv: how far pack and link may be apart when it joins others, and
  * string_wait_ms how long it may ask in vain; string_deviation_ma: how far its current may be from the mean of all. */
 #define PARAMS_STRINGS(X)                            \
@@ -234,6 +254,7 @@
     PARAMS_SUPERVISION(X)   \
     PARAMS_CONTACTORS(X)    \
     PARAMS_LIMITS(X)        \
-    PARAMS_CHARGE_STATE(X)
+    PARAMS_CHARGE_STATE(X)  \
+    PARAMS_LINE(X)
 
 #endif

@@ -12,7 +12,7 @@
 
 #include <string.h>
 
-#define MAX_RULES 48U
+#define MAX_RULES 64U
 #define NEVER INT32_MAX /* a limit no quantity exceeds */
 
 /* A rule with its parameters worked in: active when sign * quantity > limit. */

@@ -81,6 +81,16 @@ const protect_rule protect_table[] = {
     {Q_CHARGER_AGE_MS, WATCH_CHARGE, 1, 1, FAULT_CHARGER_TIMEOUT, TIER_NONE, TRIP_ONLY(P(charger_age_ms)),
      TRIP_ONLY(P(charger_timeout_ms)), RULE_ZERO, P(message_release_ms)},
 
+    {Q_LINE_MV, WATCH_ALWAYS, 1, 1, FAULT_LINE_VOLTAGE, WARNING_LINE_VOLTAGE,
+     {P(line_over_warn_mv), RULE_UNUSED, P(line_over_trip_mv)}, {P(line_over_warn_ms), RULE_UNUSED, P(line_over_trip_ms)},
+     P(line_hyst_mv), P(line_release_ms)},
+    {Q_POLE_FEED_MV, WATCH_ALWAYS, 1, 1, FAULT_LINE_VOLTAGE, TIER_NONE, TRIP_ONLY(P(pole_feed_mv)),
+     TRIP_ONLY(P(pole_feed_ms)), RULE_ZERO, P(line_release_ms)},
+    {Q_LINE_DEAD, WATCH_ALWAYS, 1, 1, FAULT_NONE, WARNING_LINE_DEAD, WARN_ONLY(RULE_ZERO), WARN_ONLY(P(line_dead_ms)),
+     RULE_ZERO, RULE_ZERO},
+    {Q_LINE_AGE_MS, WATCH_DRIVING, 1, 1, FAULT_NONE, ALARM_LINE_MESSAGE, {RULE_UNUSED, P(line_age_ms), RULE_UNUSED},
+     {RULE_UNUSED, P(line_timeout_ms), RULE_UNUSED}, RULE_ZERO, P(message_release_ms)},
+
     DIGITAL(Q_CONTACTOR_POSITIVE, 1, WATCH_ALWAYS, FAULT_CONTACTOR_WELDED, welded_ms, digital_release_ms),
     DIGITAL(Q_CONTACTOR_NEGATIVE, 1, WATCH_ALWAYS, FAULT_CONTACTOR_WELDED, welded_ms, digital_release_ms),
     DIGITAL(Q_CONTACTOR_PRECHARGE, 1, WATCH_ALWAYS, FAULT_CONTACTOR_WELDED, welded_ms, digital_release_ms),

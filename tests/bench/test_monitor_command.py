@@ -162,7 +162,7 @@ def recorded(folder: Path) -> str:
         (["ebus-lfp", "--fast"], "--fast is for recordings"),
         (["ebus-lfp", "--interface", "slcan"], "no channel is named"),
         (["ebus-lfp", "--replay", "LOG", "--channel", "x"], "--replay takes the place of an adapter"),
-        (["--profile", "a", "--dbc", "b", "--replay", "LOG"], "give --profile or --dbc, not both"),
+        (["--profile", "reference-bmz", "--replay", "LOG"], "did you mean 'reference-bms'?; shipped profiles: "),
         (["--dbc", "nowhere.dbc", "--replay", "LOG"], "nowhere.dbc: found no such file"),
         (["ebus-lfp", "--replay", "nowhere.blf"], "nowhere.blf: found no such file"),
         (["ebus-lfp", "--interface", "virtual", "--channel", "x", "--option", "y"], "--option 'y' is not NAME=VALUE"),

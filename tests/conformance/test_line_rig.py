@@ -65,7 +65,9 @@ def power_w(run: Run, at_s: float) -> float:
 
 
 def test_the_kinds_that_need_a_line_are_offered(session: Session) -> None:
-    assert {"pole-drop", "line-voltage", "line-gaps"} == {kind.kind for kind in CATALOGUE if kind.needs == "line"}
+    assert {"pole-drop", "line-voltage", "line-gaps", "poles-fed"} == {
+        kind.kind for kind in CATALOGUE if kind.needs == "line"
+    }
     assert all(session.bounds.offers(kind) for kind in CATALOGUE)
 
 

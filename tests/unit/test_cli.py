@@ -123,7 +123,8 @@ def test_quantities_lists_what_requirements_may_name() -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["rig", "requirements", "scenario", "profile", "cell", "cycle", "duty", "defects", "mutants", "bench"]
+    "kind",
+    ["rig", "requirements", "pack", "scenario", "profile", "cell", "cycle", "duty", "defects", "mutants", "bench"],
 )
 def test_every_file_kind_has_a_schema(kind: str) -> None:
     assert document(call("schema", kind))["type"] == "object"

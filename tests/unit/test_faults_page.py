@@ -89,7 +89,7 @@ def test_the_command_line_explains_every_kind_and_completes_its_parameters(kind:
 def test_what_not_every_rig_offers_says_so_on_the_page_and_in_the_document() -> None:
     rare = [kind for kind in CATALOGUE if kind.needs]
     rows = {line.split("`")[1]: line for line in page().splitlines() if line.startswith("| `")}
-    assert {"pole-drop", "line-voltage", "line-gaps"} == {kind.kind for kind in rare}
+    assert {"pole-drop", "line-voltage", "line-gaps", "poles-fed"} == {kind.kind for kind in rare}
     assert all("rigs with an overhead line" in rows[kind.kind] for kind in rare)
     needs = {entry["kind"]: entry["needs"] for entry in catalogue_document(CATALOGUE)["faults"]}
     assert {kind.kind: kind.needs for kind in CATALOGUE} == needs

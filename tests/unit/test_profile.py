@@ -109,6 +109,20 @@ def test_array_elements_count_from_1(tmp_path: Path) -> None:
     assert ("Cells.Cell01", "Cells.Cell02") == (bindings["cell_voltage_v[1]"].path, bindings["cell_voltage_v[2]"].path)
 
 
+def test_numbers_in_names_may_begin_elsewhere_than_elements(tmp_path: Path) -> None:
+    dbc = DBC.replace("Cell01", "Cell00").replace("Cell02", "Cell01")
+    bindings = load(tmp_path, PROFILE.replace("count = 2", "count = 2\nfirst = 0"), dbc).bindings
+    assert ("Cells.Cell00", "Cells.Cell01") == (bindings["cell_voltage_v[1]"].path, bindings["cell_voltage_v[2]"].path)
+
+
+def test_a_state_without_a_name_in_the_value_table_is_named_by_its_number(tmp_path: Path) -> None:
+    states = load(tmp_path, PROFILE.replace('Drive = "drive" }', '7 = "fault" }')).bindings["bms_state"].states
+    assert states is not None
+    assert ([0, 7], [0.0, 6.0]) == (states.raw.tolist(), states.canonical.tolist())
+    (problem,) = problems(tmp_path, PROFILE.replace('Drive = "drive" }', '16 = "fault" }'))
+    assert "16" in problem.found  # the signal has 4 bits
+
+
 def test_counters_and_checksums_of_the_controller(tmp_path: Path) -> None:
     protection = load(tmp_path).protections["State"]
     assert ("Alive", 15, "Crc") == (protection.counter, protection.counter_modulus, protection.crc)
@@ -267,6 +281,23 @@ def test_any_damage_to_a_profile_is_a_rig_error(tmp_path_factory: pytest.TempPat
     else:
         return
     assert refused
+
+
+NEEDY = (
+    PROFILE.replace("reset-faults =", 'standby = { "Command.Request" = "Standby", "Cells.Cell02" = 1 }\nreset-faults =')
+    + '[restbus.Cells]\nnode = "vehicle"\nperiod_ms = 100\nneeds = "line"\n'
+)
+
+
+def test_a_rig_sends_only_what_it_has_what_is_needed_for(tmp_path: Path) -> None:
+    profile = load(tmp_path, NEEDY)
+    assert profile.needs == {"line"}
+    assert {"Command", "Cells"} == {message.name for message in profile.sent_with({"line"}).restbus}
+    without = profile.sent_with({"other"})
+    assert ["Command"] == [message.name for message in without.restbus]
+    assert {"Command", "Cells"} == without.of_others == profile.of_others
+    assert {"Command": {"Request": "Standby"}} == without.commands["standby"]
+    assert {"Command", "Cells"} == profile.commands["standby"].keys()
 
 
 def test_the_shipped_profile_and_database_load_without_a_warning() -> None:

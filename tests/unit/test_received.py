@@ -241,3 +241,13 @@ def test_what_was_told_before_the_supply_went_is_compared_for_two_seconds_after_
     assert found is not None
     expected = [np.nan] * 4 + [kept] * 4 + [np.nan] * 4
     assert expected == pytest.approx(found.tolist(), nan_ok=True)
+
+
+def test_a_mode_is_unknown_while_only_the_clock_of_the_controller_decides(profile: Profile) -> None:
+    late = [(0.00, command(0)), (0.0205, command(5, mode=2))]  # one frame is missing by now, or almost two
+    after = [(0.03 + 0.01 * place, command(6 + place, mode=2)) for place in range(5)]
+    seen = frames([*late, *after])
+    run = Trace(columns={}, arrays={}, t_s=np.empty(0), frames=seen)
+    found = Receptions(profile, run, profile.decoder.decode(seen), np.empty(0), {})
+    at: Any = np.array([0.01, 0.021, 0.055, 0.071])
+    assert [1.0, np.nan, np.nan, 2.0] == pytest.approx(found.mode(at).tolist(), nan_ok=True)

@@ -9,6 +9,7 @@ import pytest
 
 from harness.errors import RigError, UsageError
 from harness.rig import find_rig, load_rig, shipped_rigs
+from harness.rig.compose import bounds_of
 from harness.rig.resources import data_root
 
 SHIPPED = data_root() / "rigs" / "ebus-lfp.toml"
@@ -130,3 +131,32 @@ def test_a_syntax_error_names_its_line(tmp_path: Path) -> None:
     with pytest.raises(RigError) as caught:
         load_rig(path)
     assert [problem.line for problem in caught.value.problems] == [2]
+
+
+def with_feature_messages(folder: Path, features: str) -> Path:
+    """The shipped rig with a profile of which the charger's message needs "inlet", and these features of its own."""
+    text = (data_root() / "dbc" / "reference-bms.profile.toml").read_text(encoding="utf-8")
+    text = text.replace("[restbus.CHG_Status]\n", '[restbus.CHG_Status]\nneeds = "inlet"\n')
+    dbc = data_root() / "dbc" / "reference-bms.dbc"
+    (folder / "needy.toml").write_text(text.replace('"reference-bms.dbc"', f'"{dbc}"'), encoding="utf-8")
+    return edited(folder, ('profile = "../dbc/reference-bms.profile.toml"', f'profile = "needy.toml"\n{features}'))
+
+
+def test_features_of_the_rig_file_bring_the_messages_that_need_them(tmp_path: Path) -> None:
+    assert "CHG_Status" not in {
+        message.name for message in load_rig(with_feature_messages(tmp_path, "")).profile.restbus
+    }
+    rig = load_rig(with_feature_messages(tmp_path, 'features = ["inlet"]'))
+    assert {"inlet"} == rig.features
+    assert "CHG_Status" in {message.name for message in rig.profile.restbus}
+
+
+def test_a_feature_that_nothing_needs_is_refused(tmp_path: Path) -> None:
+    rig = load_rig(with_feature_messages(tmp_path, 'features = ["inlett"]'))
+    with pytest.raises(RigError, match=r"can.features: found 'inlett'; allowed: .*inlet"):
+        rig.read_all()
+
+
+def test_a_message_not_sent_is_none_of_the_controllers(tmp_path: Path) -> None:
+    bounds = bounds_of(load_rig(with_feature_messages(tmp_path, "")))
+    assert "CHG_Status" not in {message.name for message in (*bounds.messages, *bounds.dut_messages)}

@@ -56,6 +56,9 @@ def test_counters_count_to_14_and_crcs_fit(make_bms: MakeBms, message: str) -> N
     assert all(crc(bytes([PROTECTED[message]]) + data[1:]) == data[0] for data in frames)
 
 
+NOT_OF_EVERY_PACK = {"BMS_Line"}
+
+
 @pytest.mark.parametrize(("cells", "temps"), [(192, 48), (400, 100), (13, 6)])
 def test_cyclic_messages_keep_the_period_of_the_database(make_bms: MakeBms, cells: int, temps: int) -> None:
     bms = make_bms(cells=cells, temps=temps).boot()
@@ -63,7 +66,7 @@ def test_cyclic_messages_keep_the_period_of_the_database(make_bms: MakeBms, cell
     bms.run(10.0)
     counts = Counter(identifier for _, identifier, _ in bms.frames)
     for message in bms.database.messages:
-        if message.senders == ["BMS"]:
+        if message.senders == ["BMS"] and message.name not in NOT_OF_EVERY_PACK:
             assert counts.pop(message.frame_id) == 10_000 // message.cycle_time, message.name
     assert not counts
 

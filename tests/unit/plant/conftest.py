@@ -169,13 +169,18 @@ class Plant:
         self.ffi.memmove(self.memory, snapshot, self.size)
 
 
-@pytest.fixture(scope="session")
-def kernel() -> tuple[Any, Any]:
+def load_internals() -> tuple[Any, Any]:
+    """The kernel with what its headers keep to themselves."""
     ffi = cffi.FFI()
     internal = (kernel_folder() / "internal.h").read_text(encoding="utf-8")
     internal = re.sub(r"^\s*#.*$", "", re.sub(r"/\*.*?\*/", "", internal, flags=re.DOTALL), flags=re.MULTILINE)
     ffi.cdef(declaration_source() + internal)
     return ffi, ffi.dlopen(str(build_kernel()))
+
+
+@pytest.fixture(scope="session")
+def kernel() -> tuple[Any, Any]:
+    return load_internals()
 
 
 MakePlant = Callable[..., Plant]

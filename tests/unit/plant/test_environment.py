@@ -266,6 +266,36 @@ def test_a_pole_drop_is_a_step_of_the_pack_current_and_fired(make_plant: MakePla
     assert plant.effect("LINE_V") == pytest.approx(max(600e3, 1e3 * (with_a - without_a)), rel=0.05)
 
 
+def test_poles_off_the_line_are_dead_whatever_its_voltage_and_the_drive_is_the_packs(make_plant: MakePlant) -> None:
+    plant = under_the_wire(make_plant)
+    assert plant.truth.pole_on == 1
+    plant.distortion.pole_off = 1
+    plant.distortion.line_v = 650.0
+    plant.run(0.1)
+    assert (plant.truth.line_v, plant.truth.pole_on) == (0.0, 0)
+    assert plant.truth.link_v * plant.truth.pack_a == pytest.approx(50e3, rel=1e-6)
+    assert plant.effect("POLE_OFF") == pytest.approx(600e3, rel=0.05)
+
+
+def test_a_dead_line_is_one_the_poles_are_on(make_plant: MakePlant) -> None:
+    plant = under_the_wire(make_plant)
+    plant.distortion.line_v = 0.0
+    plant.run(0.1)
+    assert (plant.truth.line_v, plant.truth.pole_on) == (0.0, 1)
+
+
+def test_fed_poles_have_the_voltage_of_the_link_and_give_no_power(make_plant: MakePlant) -> None:
+    plant = under_the_wire(make_plant)
+    plant.distortion.pole_fed = 1
+    plant.run(0.1)
+    assert plant.truth.line_v == max(600.0, plant.truth.link_v)  # the higher of the two
+    plant.distortion.pole_off = 1
+    plant.run(0.1)
+    assert plant.truth.line_v == plant.truth.link_v
+    assert plant.truth.link_v * plant.truth.pack_a == pytest.approx(50e3, rel=1e-6)
+    assert plant.effect("POLE_FED") == pytest.approx(1e3 * plant.truth.link_v, rel=1e-6)
+
+
 def test_without_a_line_a_fault_of_it_does_not_fire(make_plant: MakePlant) -> None:
     plant = driving(make_plant, 50e3)
     plant.distortion.line_v = 600.0
