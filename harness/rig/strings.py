@@ -243,6 +243,8 @@ class _Agreed(Observation):
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
     """One verdict on a requirement from those of all strings; its reason names the string that decides."""
+    if all(verdict.outcome is Outcome.NOT_EXERCISED for verdict in verdicts):
+        return verdicts[0]  # most are, most times
     order = sorted(
         range(len(verdicts)), key=lambda place: (_ORDER.index(verdicts[place].outcome), *_margins(verdicts[place]))
     )
