@@ -8,14 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.extremes import SENSOR_RANGE_DEGC, fastest_rise
 from harness.received import Times, rising
 from harness.requirements.evidence import Series
 from harness.trace import Trace
 
+RISE_WINDOW_S = 3.0
 RECOVERED_S = 1.0  # how long `recovered` tells of it
 KEPT_S = 2.0  # how long after a power-on what was kept over it is compared
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 _BUS_OFF = 2.0  # FIL_CAN_BUS_OFF
+
+
+def temp_rise(trace: Trace, *, broken: bool) -> NDArray[Any] | None:
+    """Fastest rise of any sensor over the last 3 s, K/s; before 3 s, since the start of the record. `broken`: there are
+    sensors that read no temperature, which are left out.
+    """
+    temps = trace.arrays.get("cell_temp_degc")
+    if temps is None or not len(trace.t_s):
+        return None
+    if broken:
+        low, high = SENSOR_RANGE_DEGC
+        temps = np.where((temps > low) & (temps < high), temps, np.nan)
+    return fastest_rise(temps, trace.t_s, RISE_WINDOW_S)
 
 
 def recovered(trace: Trace) -> NDArray[Any] | None:

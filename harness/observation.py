@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
-from harness.derived import forgotten, recovered, restart_age, told_before_off
+from harness.canbus.uds import Exchange, dialogue, restarts
+from harness.derived import forgotten, recovered, restart_age, temp_rise, told_before_off
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -25,7 +26,6 @@ from harness.extremes import (
     WITNESSES,
     Range,
     bit_ranges,
-    fastest_rise,
     given_ranges,
 )
 from harness.received import MESSAGE_AGES, TOLD, Receptions, Times, asked, request_new, rising, told
@@ -46,7 +46,6 @@ PERCENT: Mapping[str, tuple[Side, str]] = {  # of the truth, from columns that r
 }
 CELL_VALID, CELL_OPEN_WIRE = 1, 2  # bits of the array "cell_flags" (FIL_VALID, FIL_OPEN_WIRE)
 MIN_PACK_V = 1.0
-RISE_WINDOW_S = 3.0
 UNKNOWN_STATE = -1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
 DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth"}  # all others are given
@@ -69,6 +68,7 @@ class Observation:
         self._messages: dict[tuple[str, str | None, str | None], MessageSeries | None] = {}
         self._decoded: Decoded | None = None
         self._received: Receptions | None = None
+        self._exchanges: tuple[Exchange, ...] | None = None
         self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
         self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
@@ -176,7 +176,16 @@ class Observation:
         return self._reception().heard("reset-faults")
 
     def power_ons(self) -> NDArray[np.float64]:
-        """Times at which the controller was switched on; 0 is among them when the run started switched off."""
+        """Times at which the controller was switched on or reset by UDS; 0 too when the run started switched off."""
+        return np.sort(np.concatenate((self._switched_on(), restarts(self.exchanges()))))
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every diagnostic request with its answer."""
+        if self._exchanges is None:
+            self._exchanges = dialogue(self._trace.frames, self._profile.diagnostics)
+        return self._exchanges
+
+    def _switched_on(self) -> NDArray[np.float64]:
         powered = self.output("powered")
         if powered is None or not len(powered.t_s):
             return np.empty(0)
@@ -308,15 +317,8 @@ class Observation:
         return lost
 
     def _temp_rise(self) -> Values | None:
-        """Fastest rise of any valid sensor over the last 3 s; before 3 s, since the start of the record."""
-        temps = self._trace.arrays.get("cell_temp_degc")
-        if temps is None or not len(self._trace.t_s):
-            return None
         invalid = self._column("given", "temps_invalid")
-        if invalid is not None and invalid.any():
-            low, high = SENSOR_RANGE_DEGC
-            temps = np.where((temps > low) & (temps < high), temps, np.nan)
-        return fastest_rise(temps, self._trace.t_s, RISE_WINDOW_S)
+        return temp_rise(self._trace, broken=invalid is not None and bool(invalid.any()))
 
     def _told_before_off(self, quantity: str) -> Values | None:
         before = self.reported(quantity)

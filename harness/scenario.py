@@ -16,11 +16,12 @@ from pydantic import Field
 
 from harness.errors import Problem, RigError
 from harness.faults.catalogue import allowed_kinds, find_kind
-from harness.faults.check import Bounds, resolve
+from harness.faults.check import DIAGNOSTICS, Bounds, resolve
 from harness.tomlfile import FileModel, KeyPath, dotted, line_of, load_model, parse_toml, read_text, validate
 
 Start = Literal["off", "standby", "drive", "charge"]
-Time = Annotated[float, Field(ge=0.0, le=86_400.0)]
+LONGEST_S = 1e8  # three years: a long run (harness.rig.longrun)
+Time = Annotated[float, Field(ge=0.0, le=LONGEST_S)]
 StringNumber = Annotated[int, Field(ge=0, le=8)]
 Command = Literal[
     "drive",
@@ -35,11 +36,26 @@ Command = Literal[
     "load",
     "soc",
     "clear",
+    "uds-read-dtcs",
+    "uds-clear",
+    "uds-session",
+    "uds-reset",
+    "uds-read",
+    "uds-send",
 ]
 COMMANDS: tuple[str, ...] = get_args(Command)
 
 # The keys a command takes besides at_s; a key that would change nothing is refused.
-COMMAND_KEYS: Mapping[str, str] = {"power-cycle": "off_s", "load": "scale", "soc": "soc_pct", "clear": "label"}
+COMMAND_KEYS: Mapping[str, str] = {
+    "power-cycle": "off_s",
+    "load": "scale",
+    "soc": "soc_pct",
+    "clear": "label",
+    "uds-session": "session",
+    "uds-read": "identifier",
+    "uds-send": "request",
+}
+TESTER_PREFIX = "uds-"  # commands of the diagnostic tester
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
@@ -80,6 +96,9 @@ class CommandAction(FileModel):
     ignition-off, ignition-on: the same as turning the key. reset-faults: service request to release latched faults.
     load: factor `scale` on the duty profile (0 = standstill). soc: all cells to `soc_pct` (spread kept).
     clear: end every active fault with this `label` (or of this kind).
+    uds-read-dtcs, uds-clear, uds-session, uds-reset, uds-read, uds-send: the diagnostic tester asks for all trouble
+    codes with any status bit, clears them, changes the `session`, resets the controller, reads a data `identifier`,
+    sends the bytes of a `request` in hexadecimal.
     `string`: on rigs with strings in parallel the one that is meant; 0, all of them.
     """
 
@@ -89,6 +108,9 @@ class CommandAction(FileModel):
     scale: Annotated[float, Field(ge=-3.0, le=3.0)] = 1.0
     soc_pct: Annotated[float, Field(ge=0.0, le=100.0)] = 50.0
     label: str = ""
+    session: Literal["default", "extended"] = "extended"
+    identifier: Annotated[int, Field(ge=0, le=0xFFFF)] = 0xF186
+    request: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2} ?){0,64}$")] = ""
     string: StringNumber = 0
 
     @pydantic.model_validator(mode="after")
@@ -100,6 +122,8 @@ class CommandAction(FileModel):
             raise ValueError(f"'{foreign[0]}' changes nothing here: {self.do} {allowed}")
         if self.do == "clear" and not self.label:
             raise ValueError("clear needs the label or the kind of the fault to end")
+        if self.do == "uds-send" and not self.request:
+            raise ValueError('uds-send needs a request, such as "19 02 FF"')
         return self
 
 
@@ -137,6 +161,12 @@ class Scenario(FileModel):
     def actions(self) -> tuple[Action, ...]:
         """The actions in order of time; equal times keep their order in the file."""
         return tuple(sorted(self.action, key=lambda action: action.at_s))
+
+
+class LongScenario(Scenario):
+    """A scenario that may last for years: only long runs play it."""
+
+    duration_s: Annotated[float, Field(gt=0.0, le=LONGEST_S)] = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +237,7 @@ def _action_problems(action: Action, scenario: Scenario, bounds: Bounds) -> list
         allowed = f"at most {bounds.strings}" if bounds.strings else "nothing: this rig has no strings in parallel"
         problems.append(("string", repr(action.string), allowed))
     if isinstance(action, CommandAction):
-        return problems + _command_problems(action, scenario)
+        return problems + _command_problems(action, scenario, bounds)
     kind = find_kind(action.fault)
     if kind is None:
         return [*problems, ("fault", repr(action.fault), allowed_kinds(action.fault))]
@@ -217,7 +247,9 @@ def _action_problems(action: Action, scenario: Scenario, bounds: Bounds) -> list
     return problems
 
 
-def _command_problems(action: CommandAction, scenario: Scenario) -> list[tuple[str, str, str]]:
+def _command_problems(action: CommandAction, scenario: Scenario, bounds: Bounds) -> list[tuple[str, str, str]]:
+    if action.do.startswith(TESTER_PREFIX) and DIAGNOSTICS not in bounds.features:
+        return [("do", repr(action.do), "a rig whose profile has [diagnostics], and so somebody to ask")]
     if action.do != "clear":
         return []
     faults = [item for item in scenario.action if isinstance(item, FaultAction)]

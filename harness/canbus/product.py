@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from harness.canbus.batch import Decoder
 from harness.canbus.database import Database
+from harness.canbus.diagnostics import Diagnostics
 from harness.canbus.e2e import AnyChecksum
 from harness.canbus.encoding import encode_message
 from harness.errors import UsageError
@@ -119,6 +120,7 @@ class Profile:
     restbus: tuple[RestbusMessage, ...]
     commands: Mapping[str, Mapping[str, Mapping[str, Value]]]
     environment: Mapping[str, Location]
+    diagnostics: Diagnostics | None = None
     unsent: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 

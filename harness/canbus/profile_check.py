@@ -12,6 +12,7 @@ import numpy as np
 
 from harness.canbus.batch import Decoder
 from harness.canbus.database import Database
+from harness.canbus.diagnostics import resolve_diagnostics
 from harness.canbus.e2e import AutosarChecksum, Checksum
 from harness.canbus.e2e_file import resolve_e2e
 from harness.canbus.encoding import encode_message, limits, value_problem
@@ -79,6 +80,7 @@ class Resolver:
         restbus = [self._restbus(name, entry) for name, entry in self.file.restbus.items()]
         commands = {name: self._command(name, values) for name, values in self.file.commands.items()}
         environment = {name: self._heard(name, entry) for name, entry in self.file.environment.items()}
+        diagnostics = resolve_diagnostics(self.file.diagnostics, self._wrong)
         if self.problems:
             raise RigError(self.problems)
         return Profile(
@@ -91,6 +93,7 @@ class Resolver:
             restbus=tuple(message for message in restbus if message is not None),
             commands=commands,
             environment={name: place for name, place in environment.items() if place is not None},
+            diagnostics=diagnostics,
         )
 
     def _wrong(self, key: KeyPath, found: object, allowed: str) -> None:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal
 import pydantic
 from pydantic import Field
 
+from harness.canbus.diagnostics import DiagnosticsModel
 from harness.tomlfile import FileModel
 from harness.units import QUANTITIES
 
@@ -171,6 +172,7 @@ class ProfileFile(FileModel):
     restbus: Annotated[dict[str, RestbusModel], Field(default_factory=dict)]
     commands: Annotated[dict[str, dict[str, Value]], Field(default_factory=dict)]
     environment: Annotated[dict[str, Annotated[HeardModel, _table("signal")]], Field(default_factory=dict)]
+    diagnostics: DiagnosticsModel | None = None
 
 
 def schema() -> Mapping[str, Any]:

@@ -25,6 +25,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "new": ("harness.cli.new", "Make a rig folder to grow from the database of a product."),
     "inject": ("harness.cli.inject", "Inject one fault and show the reaction against its budget."),
     "replay": ("harness.cli.replay", "Play a scenario file and judge it."),
+    "soak": ("harness.cli.soak", "Days and years of a rig in minutes: time passes at once where nothing happens."),
     "judge": ("harness.cli.judge", "Judge a recording offline: a bus log, a trace or a run directory."),
     "shell": ("harness.cli.shell", "Poke a rig or a bench by hand while it runs: live table and prompt."),
     "doctor": (
@@ -32,6 +33,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "Look over a bench or a rig: adapter, instruments, safe state, clock; what to do.",
     ),
     "monitor": ("harness.cli.monitor", "Show a CAN bus: decoded values, periods, counters, checksums, load."),
+    "uds": ("harness.cli.uds", "Ask a controller by UDS: trouble codes, identifiers, session, reset."),
     "faults": ("harness.cli.listing", "List the fault catalogue, or explain one kind of fault."),
     "rigs": ("harness.cli.listing", "List the rigs that come with the harness."),
     "profiles": ("harness.cli.profiles", "List the product profiles that come with the harness, and their databases."),

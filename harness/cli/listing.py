@@ -16,6 +16,9 @@ from harness.faults.model import FaultKind, Parameter
 _WIDE = 100.0
 
 
+_RIGS = {"": "ebus-lfp", "line": "trolleybus-lto", "rectifier": "ups-lfp"}  # that have what a fault needs
+
+
 @click.command()
 @click.argument("kind", required=False)
 @json_option
@@ -82,9 +85,17 @@ def _print_kind(entry: FaultKind) -> None:
     _print_table(("parameter", "unit", "allowed", "default", "meaning"), rows)
     words = " ".join(f"{p.name}={_example(p)}" for p in entry.parameters if p.default is None)
     if entry.needs:
-        click.echo(f"\nonly on rigs with {NEEDS[entry.needs]}; no shipped rig has one")
-    rig = "RIG" if entry.needs else "ebus-lfp"
+        click.echo(f"\nonly on rigs with {NEEDS[entry.needs]}")
+    rig = _rig_with(entry.needs)
     click.echo(f"\nexample: {f'bms-harness inject {rig} {entry.kind} {words}'.strip()}")
+
+
+def _rig_with(need: str) -> str:
+    """A shipped rig that has it, or RIG."""
+    from harness.rig import shipped_rigs  # noqa: PLC0415 - not needed for --help
+
+    wanted = _RIGS[need]
+    return wanted if wanted in {path.stem for path in shipped_rigs()} else "RIG"
 
 
 def _example(parameter: Parameter) -> str:
@@ -171,7 +182,7 @@ def _list_requirements(rig: str, *, as_json: bool) -> None:
 
 
 def _list_clauses(rig: str, *, as_json: bool) -> None:
-    from harness.report.clauses import STATUS_WORDS  # noqa: PLC0415 - not needed for --help
+    from harness.report.clauses import STATUS_WORDS, answer_text  # noqa: PLC0415 - not needed for --help
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - see above
     from harness.rig.clauses import clauses_record  # noqa: PLC0415 - see above
 
@@ -187,10 +198,7 @@ def _list_clauses(rig: str, *, as_json: bool) -> None:
         return
     for pack in packs:
         click.echo(f"\n{pack['title']} ({pack['norm']})")
-        rows = [
-            (c["id"], STATUS_WORDS[c["status"]], c["title"], ", ".join(c["requirements"]) or c["out_of_reach"] or "")
-            for c in pack["clauses"]
-        ]
+        rows = [(c["id"], STATUS_WORDS[c["status"]], c["title"], answer_text(c)) for c in pack["clauses"]]
         _print_table(("clause", "status", "title", "requirements, or why there are none"), rows)
 
 

@@ -76,12 +76,12 @@ def _subject(reference: str | None, *, profile: str | None, dbc: Path | None, **
     from harness.bench.monitor import Monitor  # noqa: PLC0415 - not needed for --help
     from harness.canbus.database import load_database  # noqa: PLC0415 - see above
 
-    found = _Found() if reference is None else _found(reference, chosen["ports"])
+    found = Found() if reference is None else found_of(reference, chosen["ports"])
     rates = {
         "bitrate": chosen["bitrate"] or found.bitrate,
         "data_bitrate": found.data_bitrate if chosen["data_bitrate"] is None else chosen["data_bitrate"],
     }
-    settings = _settings(found, rates, chosen)
+    settings = settings_of(found, rates, chosen)
     if dbc is not None and profile is None:
         database = load_database(dbc, strict=False)
         return _Subject(str(dbc), Monitor.of_database(database, **rates), settings, found.hint)
@@ -101,7 +101,7 @@ def _product(profile: str, dbc: Path | None) -> Profile:
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class Found:
     """What a rig or bench file says."""
 
     profile: Callable[[], Profile] | None = None
@@ -113,20 +113,22 @@ class _Found:
     hint: str = ""
 
 
-def _found(reference: str, ports: Sequence[str]) -> _Found:
+def found_of(reference: str, ports: Sequence[str]) -> Found:
+    """What a rig or bench says of its product and its adapter."""
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - not needed for --help
 
     bench = bench_of(reference, ports)
     if bench is not None:
         can, bus, rig = bench.file.can, bench.rig.file.bus, bench.rig
-        return _Found(lambda: rig.profile, bus.bitrate, bus.data_bitrate, can.interface, can.channel, dict(can.options))
+        return Found(lambda: rig.profile, bus.bitrate, bus.data_bitrate, can.interface, can.channel, dict(can.options))
     virtual = load_rig(find_rig(reference))
     bus = virtual.file.bus
     hint = f"; {reference} is a virtual rig and names no adapter"
-    return _Found(lambda: virtual.profile, bus.bitrate, bus.data_bitrate, hint=hint)
+    return Found(lambda: virtual.profile, bus.bitrate, bus.data_bitrate, hint=hint)
 
 
-def _settings(found: _Found, rates: Mapping[str, int], chosen: Mapping[str, Any]) -> PortSettings | None:
+def settings_of(found: Found, rates: Mapping[str, int], chosen: Mapping[str, Any]) -> PortSettings | None:
+    """The adapter that is meant: options come first, then the bench file; None where there is none."""
     from harness.canbus.portmodel import PortSettings  # noqa: PLC0415 - not needed for --help
 
     interface = chosen["interface"] or found.interface

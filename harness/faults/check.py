@@ -17,6 +17,7 @@ from harness.faults.scale import REFERENCE, Scale
 
 Value = float | int | str
 Shape = Literal["step", "ramp", "intermittent", "noise"]
+DIAGNOSTICS = "diagnostics"  # feature of a rig whose controller answers UDS
 MODULE_CELLS = 12  # channels of a common front end, e.g. the LTC6811
 _INDEX_ALL = -1
 _SHOWN = 16  # names in a hint

@@ -9,7 +9,10 @@ from enum import Enum
 from typing import Literal
 
 # What `FaultKind.needs` names: things not every rig has, and how a rig file comes by them.
-NEEDS: Mapping[str, str] = {"line": "an overhead line: line_v and line_kw in the duty that [load] names"}
+NEEDS: Mapping[str, str] = {
+    "line": "an overhead line: line_v and line_kw in the duty that [load] names",
+    "rectifier": "a rectifier that floats the pack: line_v in the duty that [load] names, and float_v of [load]",
+}
 
 Role = Literal["value", "index", "message", "option"]
 

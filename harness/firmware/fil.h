@@ -139,6 +139,14 @@ int fil_nvm(int op, uint8_t *buffer, uint32_t size);
 /* Text of the last assert or refusal: "file:line: reason". Never NULL. */
 const char *fil_last_error(void);
 
+/* Optional, both or none: long runs let time pass at once where nothing happens (docs/long-runs.md). fil_idle says how
+ * many milliseconds from now on nothing in the firmware would do but pass, if its inputs and the frames it receives went
+ * on as in the last second: nothing is pending, no timer ends, no counter wraps, nothing it sends changes. 0 = something
+ * is under way, or it cannot tell. fil_pass lets whole seconds of them pass, as if every task had run with the inputs of
+ * the last step; frames are neither sent nor received meanwhile, and now_us goes on behind them. Returns 0, or < 0. */
+uint32_t fil_idle(void);
+int fil_pass(uint32_t ms);
+
 /* Optional: switch one seeded defect on (0 = none). Returns 0, or < 0 when there is no such defect. */
 int fil_defect(int id);
 

@@ -33,6 +33,7 @@ _CALLS = {
     "fil_nvm": "nvm",
     "fil_last_error": "last_error",
 }
+_LONG_RUN_CALLS = {"fil_idle": "idle", "fil_pass": "pass"}  # optional, both or none
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +113,7 @@ class FirmwareLibrary:
         if missing:
             raise FirmwareError(
                 f"{self.path}: the firmware does not implement {', '.join(missing)}; "
-                "every call of fil.h except fil_defect is needed, see docs/bring-your-own-firmware.md"
+                "every call of fil.h that is not optional is needed, see docs/bring-your-own-firmware.md"
             )
         found = self._lib.fil_abi_version()
         if found != self._lib.FIL_ABI_VERSION:
@@ -123,6 +124,9 @@ class FirmwareLibrary:
         ffi = self._kernel.ffi
         for name, field in _CALLS.items():
             setattr(target, field, ffi.addressof(self._lib, name))
+        passes = all(self._has(name) for name in _LONG_RUN_CALLS)
+        for name, field in _LONG_RUN_CALLS.items():
+            setattr(target, field, ffi.addressof(self._lib, name) if passes else ffi.NULL)
         target.address = self._address()
         target.pristine = ffi.NULL if self._pristine is None else self._pristine
 

@@ -132,4 +132,16 @@ typedef struct bh_message {
     uint8_t e2e_data_ids[16]; /* BH_ID_LIST_AFTER */
 } bh_message;
 
+/* The diagnostic tester: which identifiers it and the DUT use. */
+typedef struct bh_tester_config {
+    uint32_t request_id;
+    uint32_t response_id;
+    uint8_t enabled;
+    uint8_t extended; /* identifiers of 29 bits */
+    uint8_t bus;
+    uint8_t reserved;
+} bh_tester_config;
+
+enum { BH_TESTER_BYTES = 64, BH_FRAME_BYTES = 8 }; /* of the longest request, of a bare frame */
+
 #endif

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enumerations of bus_types.h and fault_types.h: fault confinement, marks in traces, protection, faults on frames."""
+"""Of bus_types.h and fault_types.h: fault confinement, marks in traces, protection, faults on frames, the tester."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import IntEnum, IntFlag
 
 NOT_THE_DUT, ANY = 254, 255  # senders and buses of a fault (BH_NOT_THE_DUT, BH_ANY)
@@ -55,3 +56,14 @@ class Resume(IntEnum):
     CORRECT = 0
     LAST_VALID = 1
     LAST_SENT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class TesterConfig:
+    """The identifiers of the diagnostic tester and of the controller's answers; not `enabled`: there is none."""
+
+    request_id: int = 0
+    response_id: int = 0
+    enabled: bool = False
+    extended: bool = False
+    bus: int = 0

@@ -294,12 +294,16 @@ void bh_cells_refresh(bh_plant *plant, const uint8_t *balancing, double dt_s) {
     }
 }
 
-void bh_cells_refresh_all(bh_plant *plant) {
+void bh_cells_refresh_every(bh_plant *plant, const uint8_t *balancing) {
     end_round(&plant->cells);
     for (int32_t group = 0; group < plant->cells.n_groups; ++group) {
-        refresh_group(plant, group, NULL);
+        refresh_group(plant, group, balancing);
     }
     end_round(&plant->cells);
+}
+
+void bh_cells_refresh_all(bh_plant *plant) {
+    bh_cells_refresh_every(plant, NULL);
 }
 
 /* All dynamic states to rest at the present state of charge. */

@@ -149,6 +149,9 @@ static const char *check_line(const bh_environment_config *environment) {
     if (environment->line_w == NULL || !(environment->line_min_v >= 0 && environment->line_min_v < environment->line_max_v)) {
         return "environment.line_w is missing, or line_min_v is not below line_max_v";
     }
+    if (!(environment->float_v >= 0 && environment->float_v <= 1e5)) {
+        return "environment.float_v must be in 0..100000 V";
+    }
     return FIRST_PROBLEM(check_range("environment.line_v", environment->line_v, environment->n_load, 0, 1e5),
                          check_range("environment.line_w", environment->line_w, environment->n_load, 0, 1e8))
                ? problem
@@ -299,6 +302,8 @@ const char *bh_check(const bh_config *config) {
         {"max_events", config->max_events, 0, MAX_PLAN},
         {"max_faults", config->max_faults, 0, MAX_PLAN},
         {"bus.n_buses", bus->n_buses, 1, BH_MAX_BUSES},
+        {"tester.bus", config->tester.bus, 0, bus->n_buses - 1},
+        {"tester.request_id", config->tester.request_id, 0, config->tester.extended ? 0x1FFFFFFF : 0x7FF},
         {"bus.bitrate", bus->bitrate, 10000, 1000000},
         {"bus.data_bitrate", bus->data_bitrate != 0 ? bus->data_bitrate : bus->bitrate, bus->bitrate, 10000000},
     };

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, IntFlag
 from typing import TYPE_CHECKING
 
-from harness.kernel.bustypes import ANY, IdMode
+from harness.kernel.bustypes import ANY, IdMode, TesterConfig
 
 if TYPE_CHECKING:
     import numpy as np
@@ -171,6 +171,7 @@ class EventKind(IntEnum):
     LOAD_TIME_S = 6
     SOC = 7
     NVM = 8
+    TESTER = 9
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -257,6 +258,7 @@ class EnvironmentConfig:
     line_w: FloatArray | None = None
     line_min_v: float = 0.0
     line_max_v: float = 0.0
+    float_v: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,7 +365,10 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happens once. PAYLOAD uses `payload`, all others `value` (NVM: XOR mask of byte `index`)."""
+    """Something that happens once. PAYLOAD uses `payload`, all others `value` (NVM: XOR mask of byte `index`).
+
+    TESTER sends `index` bytes of `payload`: a request, or with `value` 1 a bare frame.
+    """
 
     t_ns: int
     kind: EventKind
@@ -388,5 +393,6 @@ class KernelConfig:
     messages: tuple[Message, ...] = ()
     sent_fields: tuple[Field, ...] = ()
     received_fields: tuple[Field, ...] = ()
+    tester: TesterConfig = field(default_factory=TesterConfig)
     max_events: int = 256
     max_faults: int = 32

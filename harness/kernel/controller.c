@@ -11,7 +11,7 @@ enum { TX_BATCH = 64, MAX_CLASSIC_ID = 0x7FF, MAX_EXTENDED_ID = 0x1FFFFFFF };
 
 /* ---- errors -------------------------------------------------------------------------------------------------- */
 
-static int fail(bh_sim *sim, const char *call, int result) {
+int bh_controller_fail(bh_sim *sim, const char *call, int result) {
     bh_guard_begin(&sim->guard);
     const char *text = sim->firmware.last_error();
     snprintf(sim->error, sizeof sim->error, "%s returned %d: %.256s", call, result, text != NULL ? text : "");
@@ -123,7 +123,7 @@ static int power_on(bh_sim *sim) {
     sim->powered = result >= 0;
     sim->buses.dut_on = sim->powered;
     bh_confine_reset(&sim->buses, BH_NODE_DUT, sim->now_ns);
-    return result < 0 ? fail(sim, "fil_init", result) : BH_OK;
+    return result < 0 ? bh_controller_fail(sim, "fil_init", result) : BH_OK;
 }
 
 /* What the firmware wrote to its non-volatile memory survives, everything else is gone. */
@@ -132,7 +132,7 @@ static int power_off(bh_sim *sim) {
     const int size = sim->firmware.nvm(FIL_NVM_READ, sim->nvm.image, sim->nvm.capacity);
     bh_guard_end(&sim->guard);
     if (size < 0 || (uint32_t)size > sim->nvm.capacity) {
-        return fail(sim, "fil_nvm(FIL_NVM_READ)", size);
+        return bh_controller_fail(sim, "fil_nvm(FIL_NVM_READ)", size);
     }
     sim->nvm.size = (uint32_t)size;
     sim->nvm.written = fingerprint(&sim->nvm);
@@ -195,7 +195,7 @@ int bh_controller_step(bh_sim *sim) {
     if (sim->outputs.can_restart != 0) {
         restart_buses(sim);
     }
-    return result < 0 ? fail(sim, "fil_step", result) : BH_OK;
+    return result < 0 ? bh_controller_fail(sim, "fil_step", result) : BH_OK;
 }
 
 static int is_sound(const bh_sim *sim, const fil_frame *frame) {
@@ -218,7 +218,7 @@ int bh_controller_send(bh_sim *sim) {
         const int n = sim->firmware.can_tx(frames, max);
         bh_guard_end(&sim->guard);
         if (n < 0 || n > max) {
-            return fail(sim, "fil_can_tx", n);
+            return bh_controller_fail(sim, "fil_can_tx", n);
         }
         for (int i = 0; i < n; i++) {
             if (!is_sound(sim, &frames[i])) {

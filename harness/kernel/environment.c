@@ -162,7 +162,8 @@ bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *bent
     demand.discharge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->discharge_limit_a;
     demand.charge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->charge_limit_a;
     if (bh_environment_runs(plant, bent)) {
-        demand.traction_w = BH_PICK(bent->load_w, environment->profile_w) - line_power(plant, bent);
+        demand.line_w = line_power(plant, bent);
+        demand.traction_w = BH_PICK(bent->load_w, environment->profile_w) - demand.line_w;
     }
     demand.charger_v = charger_voltage(plant, bent);
     if (charger_runs(plant, bent) && demand.charger_v > 0.0) {
@@ -196,4 +197,37 @@ void bh_environment_commit(bh_plant *plant) {
     bh_environment *environment = &plant->environment;
     environment->vehicle_on = bh_environment_runs(plant, &plant->distortion);
     environment->charger_on = charger_runs(plant, &plant->distortion);
+}
+
+/* ---- long steps ------------------------------------------------------------------------------------------------- */
+
+static int same(double one, double other) {
+    return !(one < other) && !(one > other);
+}
+
+int bh_environment_settled(const bh_plant *plant, const bh_heard *heard) {
+    const bh_environment *environment = &plant->environment;
+    const bh_distortion *bent = &plant->distortion;
+    return same(environment->discharge_limit_a, at_least_zero(heard->discharge_limit_a)) &&
+           same(environment->charge_limit_a, at_least_zero(heard->charge_limit_a)) &&
+           (!charger_runs(plant, bent) || same(environment->charger_ramp_a, charger_target(plant, bent)));
+}
+
+static int level(const double *values, int32_t at) {
+    return values == NULL || same(values[at], values[at + 1]);
+}
+
+double bh_environment_steady_s(const bh_plant *plant, const bh_heard *heard) {
+    const bh_environment *environment = &plant->environment;
+    const int32_t last = plant->surroundings.n_load - 1;
+    if (last < 1 || !(heard->ready_to_drive || environment->vehicle_on)) {
+        return HUGE_VAL; /* nobody follows the profile */
+    }
+    int32_t at = 0;
+    while (at + 1 < last && environment->load_t_s >= environment->load_s[at + 1]) {
+        ++at;
+    }
+    const int flat =
+        level(environment->load_w, at) && level(environment->line_v, at) && level(environment->line_w, at);
+    return flat ? environment->load_s[at + 1] - environment->load_t_s : 0.0;
 }

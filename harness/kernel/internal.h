@@ -116,6 +116,13 @@ typedef struct bh_truth {
 bh_plant *bh_plant_create(bh_arena *arena, const bh_config *config);
 /* One step of dt_s. now_ns is the start of the step. */
 void bh_plant_step(bh_plant *plant, const bh_controls *controls, const bh_heard *heard, uint64_t now_ns, double dt_s);
+/* Long steps while nothing is under way: one of dt_s, and back to steps of tick_s. */
+void bh_plant_stride(bh_plant *plant, const bh_controls *controls, const bh_heard *heard, uint64_t now_ns, double dt_s);
+void bh_plant_end_stride(bh_plant *plant, const bh_controls *controls, double tick_s);
+/* Contactors where they were commanded, limits and charger arrived. */
+int bh_plant_settled(const bh_plant *plant, const bh_heard *heard, uint32_t commands);
+/* How long what is asked of the link stays as it is; 0 while it changes. */
+double bh_environment_steady_s(const bh_plant *plant, const bh_heard *heard);
 bh_distortion *bh_plant_distortion(bh_plant *plant);
 const bh_truth *bh_plant_truth(const bh_plant *plant);
 /* Reset every field of the distortion to neutral. */

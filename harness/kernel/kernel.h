@@ -16,6 +16,7 @@
 #include "bus_types.h"
 #include "fault_types.h"
 #include "outside_types.h"
+#include "soak_types.h"
 #include "trace_types.h"
 
 enum { BH_ABI_VERSION = 1, BH_FOREVER_S = 1000000000 };
@@ -81,6 +82,7 @@ typedef struct bh_environment_config {
     const double *line_w;    /* [n_load] power taken from the line while its voltage is in the window */
     double line_min_v;       /* the window; outside it nothing is taken from the line */
     double line_max_v;
+    double float_v;          /* the feed holds the link at this voltage, with less power; 0 = it gives line_w always */
     double load_min_link_v;  /* the inverter stops below this */
     double auxiliary_w;      /* drawn whenever the main contactors are closed */
     double limit_lag_s;      /* time constant with which vehicle and charger follow the BMS limits */
@@ -101,7 +103,8 @@ enum {
     BH_EVENT_LOAD_SCALE,    /* factor on the load profile; 0 = standstill */
     BH_EVENT_LOAD_TIME_S,   /* put the load profile to this time */
     BH_EVENT_SOC,           /* state of charge of all cells, spread kept */
-    BH_EVENT_NVM            /* at the next power-on: XOR byte index of the NVM image with value; index -1 = erase it */
+    BH_EVENT_NVM,           /* at the next power-on: XOR byte index of the NVM image with value; index -1 = erase it */
+    BH_EVENT_TESTER         /* the diagnostic tester sends index bytes of the payload: a request; value 1: a bare frame */
 };
 
 typedef struct bh_event {
@@ -122,6 +125,8 @@ typedef struct bh_firmware {
     int (*can_tx)(fil_frame *frames, int max);
     int (*nvm)(int op, uint8_t *buffer, uint32_t size);
     const char *(*last_error)(void);
+    uint32_t (*idle)(void); /* optional, with pass; NULL: not there */
+    int (*pass)(uint32_t ms);
     const void *address; /* of any object inside the library: finds its segments */
     /* Writable memory as it was right after loading: put back before every power-on, so that a power cycle and a second
      * simulation start from it. NULL: this build or platform cannot be copied; bh_state_size is 0, boot afresh. */
@@ -145,6 +150,7 @@ typedef struct bh_config {
     const bh_field *sent_fields;
     int32_t n_received_fields;
     const bh_field *received_fields;
+    bh_tester_config tester;
     int32_t max_events; /* room to reserve */
     int32_t max_faults;
     bh_firmware firmware;
@@ -183,6 +189,11 @@ int bh_replan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fa
 
 /* Advance to until_ns (a multiple of the tick), recording. Returns BH_*. */
 int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace);
+
+/* A long run: as bh_run into an empty trace, but where nothing happens time passes at once (soak.c). Returns when
+ * soak->left_ns has passed, or the trace has enough rows or no room; BH_*. Times of the simulation, of reports and of the
+ * trace leave the strides out; soak->strides has them. */
+int bh_soak_run(bh_sim *sim, bh_soak *soak, bh_trace *trace);
 
 /* ---- groups: strings in parallel, one link and one bus (group.c) ---- */
 

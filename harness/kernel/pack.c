@@ -101,9 +101,20 @@ static double voltage_at(double open_v, double inner_ohm, double power_w) {
     return 0.5 * (open_v + (under_root > 0.0 ? sqrt(under_root) : 0.0));
 }
 
+/* A feed that floats the pack gives no more than lifts the link to its voltage, and nothing above it. */
+static double floated_voltage(const bh_demand *demand, double open_v, double inner_ohm, double float_v) {
+    const double power_w = demand->traction_w + demand->auxiliary_w;
+    const double v = voltage_at(open_v, inner_ohm, power_w);
+    if (float_v <= 0.0 || v <= float_v || demand->line_w <= 0.0) {
+        return v;
+    }
+    const double alone_v = voltage_at(open_v, inner_ohm, power_w + demand->line_w);
+    return alone_v > float_v ? alone_v : float_v;
+}
+
 /* The link with vehicle and auxiliaries: power is constant over the step, the limits cap the vehicle's current. */
-static double loaded_voltage(const bh_demand *demand, double open_v, double inner_ohm) {
-    const double v = voltage_at(open_v, inner_ohm, demand->traction_w + demand->auxiliary_w);
+static double loaded_voltage(const bh_demand *demand, double open_v, double inner_ohm, double float_v) {
+    const double v = floated_voltage(demand, open_v, inner_ohm, float_v);
     const double load_a = (open_v - v) / inner_ohm;
     if (load_a < -demand->charge_limit_a) {
         return open_v + inner_ohm * demand->charge_limit_a;
@@ -126,7 +137,7 @@ bh_flow bh_pack_solve(const bh_plant *plant, const bh_demand *demand, double emf
     flow.charger_a = charger_current(demand, emf_v, r_ohm, g, held_a);
     const double open_v = (emf_v + r_ohm * (flow.charger_a + held_a)) / (1.0 + r_ohm * g);
     const double inner_ohm = r_ohm / (1.0 + r_ohm * g);
-    flow.link_v = loaded_voltage(demand, open_v, inner_ohm);
+    flow.link_v = loaded_voltage(demand, open_v, inner_ohm, plant->surroundings.float_v);
     flow.load_w = flow.link_v * (open_v - flow.link_v) / inner_ohm;
     flow.pack_a = (emf_v - flow.link_v) / r_ohm;
     return flow;

@@ -148,7 +148,8 @@ typedef struct bh_source {
 
 /* What vehicle and charger ask for in one step. */
 typedef struct bh_demand {
-    double traction_w;
+    double traction_w; /* what the load asks for less what the line gives */
+    double line_w;     /* what the line gives, or could give while it holds float_v */
     double auxiliary_w;
     double discharge_limit_a;
     double charge_limit_a;
@@ -224,6 +225,7 @@ void bh_cells_create(bh_plant *plant, bh_arena *arena, const bh_config *config);
 /* cells.c */
 void bh_cells_use_dt(bh_plant *plant, double dt_s);
 void bh_cells_refresh(bh_plant *plant, const uint8_t *balancing, double dt_s);
+void bh_cells_refresh_every(bh_plant *plant, const uint8_t *balancing);
 void bh_cells_refresh_all(bh_plant *plant);
 void bh_cells_at_rest(bh_plant *plant);
 bh_source bh_cells_source(const bh_cells *cells, const bh_plant *plant);
@@ -255,6 +257,7 @@ void bh_environment_listen(bh_plant *plant, const bh_controls *controls, const b
                            double dt_s);
 bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *distortion);
 void bh_environment_commit(bh_plant *plant);
+int bh_environment_settled(const bh_plant *plant, const bh_heard *heard);
 uint8_t bh_environment_runs(const bh_plant *plant, const bh_distortion *distortion); /* the vehicle draws or feeds */
 double bh_environment_line_v(const bh_plant *plant, const bh_distortion *distortion);
 /* Voltage at the poles: that of the line, or of the link where the vehicle feeds them. */

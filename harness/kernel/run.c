@@ -21,6 +21,14 @@ static void change_nvm(bh_nvm *nvm, int32_t offset, double value) {
     }
 }
 
+static void tell(bh_sim *sim, const bh_event *event) {
+    if (event->value >= 0.5) {
+        bh_tester_frame(&sim->tester, &sim->buses, event->payload, (uint32_t)event->index, sim->now_ns);
+    } else {
+        bh_tester_request(&sim->tester, &sim->buses, event->payload, (uint32_t)event->index, sim->now_ns);
+    }
+}
+
 static void happen(bh_sim *sim, const bh_event *event) {
     const int on = event->value >= 0.5;
     switch (event->kind) {
@@ -32,9 +40,18 @@ static void happen(bh_sim *sim, const bh_event *event) {
     case BH_EVENT_LOAD_SCALE: sim->controls.load_scale = event->value; break;
     case BH_EVENT_LOAD_TIME_S: bh_plant_set_load_time(sim->plant, event->value); break;
     case BH_EVENT_SOC: bh_plant_set_soc(sim->plant, event->value); break;
+    case BH_EVENT_TESTER: tell(sim, event); break;
     case BH_EVENT_NVM: change_nvm(&sim->nvm, event->index, event->value); break;
     default: break;
     }
+}
+
+static const char *problem_of_request(const bh_sim *sim, const bh_event *event) {
+    if (!sim->tester.config.enabled) {
+        return "there is no tester";
+    }
+    const int32_t most = event->value >= 0.5 ? BH_FRAME_BYTES : BH_TESTER_BYTES;
+    return event->index >= 1 && event->index <= most ? NULL : "length not possible";
 }
 
 static const char *problem_of(const bh_sim *sim, const bh_event *event, uint64_t earliest_ns) {
@@ -45,6 +62,7 @@ static const char *problem_of(const bh_sim *sim, const bh_event *event, uint64_t
     case BH_EVENT_PAYLOAD:
     case BH_EVENT_MESSAGE:
         return event->index >= 0 && event->index < sim->restbus.n_messages ? NULL : "no such message";
+    case BH_EVENT_TESTER: return problem_of_request(sim, event);
     case BH_EVENT_SOC: return event->value >= 0.0 && event->value <= 1.0 ? NULL : "state of charge must be 0..1";
     case BH_EVENT_NVM:
         return event->index >= -1 && event->value >= 0.0 && event->value <= 255.0 ? NULL : "offset or mask not possible";
@@ -125,6 +143,7 @@ static void deliver_marked(bh_sim *sim, const bh_slot *slot, uint64_t end_ns) {
     }
     if ((slot->node == BH_NODE_DUT || slot->node == BH_NODE_FOREIGN) && !unheard) {
         bh_restbus_hear(&sim->restbus, &sim->heard, &frame, end_ns);
+        bh_tester_hear(&sim->tester, &sim->buses, &frame, end_ns);
     }
 }
 
@@ -137,6 +156,7 @@ static void run_buses(bh_sim *sim) {
             deliver_marked(sim, slot, end_ns);
         } else if (slot->node == BH_NODE_DUT) {
             bh_restbus_hear(&sim->restbus, &sim->heard, &slot->frame, end_ns);
+            bh_tester_hear(&sim->tester, &sim->buses, &slot->frame, end_ns);
         } else if (sim->powered && bh_bus_dut_hears(&sim->buses, slot->frame.bus)) {
             bh_controller_receive(sim, &slot->frame);
         }
@@ -179,7 +199,7 @@ int bh_tick_end(bh_sim *sim) {
     return BH_OK;
 }
 
-static int run_tick(bh_sim *sim) {
+int bh_run_tick(bh_sim *sim) {
     bh_tick_begin(sim);
     bh_plant_step(sim->plant, &sim->controls, &sim->heard, sim->now_ns, sim->dt_s);
     const int result = bh_tick_given(sim);
@@ -197,7 +217,7 @@ static int run_ticks(void *context) {
         if (bh_trace_full(sim)) {
             return BH_FULL;
         }
-        const int result = run_tick(sim);
+        const int result = bh_run_tick(sim);
         if (result != BH_OK) {
             return result;
         }
@@ -229,6 +249,11 @@ static const char *problem_of_trace(const bh_trace *trace) {
         return "record_every must be >= 1 and frame_width 8 or 64";
     }
     return NULL;
+}
+
+int bh_refuse_run(bh_sim *sim, const char *why) {
+    snprintf(sim->error, sizeof sim->error, "%s", why);
+    return BH_BAD_CONFIG;
 }
 
 int bh_run_begin(bh_sim *sim, uint64_t until_ns, bh_trace *trace) {

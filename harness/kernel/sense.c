@@ -208,7 +208,7 @@ static uint64_t clock_us(bh_sense *sense, double factor, uint64_t now_ns) {
     if (error < 0.0 || error > 0.0) {
         sense->clock_lead_us += error * (double)sense->tick_ns * 1e-3;
     }
-    return (uint64_t)((int64_t)(now_ns / 1000) + (int64_t)sense->clock_lead_us);
+    return (uint64_t)((int64_t)(now_ns / 1000) + (int64_t)sense->clock_lead_us) + sense->passed_us;
 }
 
 static void fill_inputs(bh_sense *sense, const bh_truth *truth, const bh_controls *controls, uint64_t now_ns) {

@@ -59,7 +59,8 @@ typedef struct bh_sense {
     uint8_t faulted; /* a fault or something outside has set flags and ages: they may differ from the ideal */
     bh_outside outside;
     bh_frozen frozen;
-    double clock_lead_us; /* how far the controller's clock is ahead */
+    double clock_lead_us;
+    uint64_t passed_us; /* strides of long runs (soak.c) */ /* how far the controller's clock is ahead */
     int64_t cell_uv_sum;
     bh_extremes cells; /* V */
     bh_extremes temps; /* degC */

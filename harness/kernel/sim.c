@@ -134,6 +134,7 @@ static void set_up(bh_sim *sim, const bh_config *config) {
     sim->faults.messages = sim->restbus.messages;
     sim->sense.inputs.can_state = sim->buses.dut_state;
     sim->sense.inputs.n_buses = (uint8_t)config->bus.n_buses;
+    sim->tester.config = config->tester;
     sim->supply_min_v = config->pack.supply_min_v;
     sim->supply_on = 1;
     sim->frame_room = most_frames(&config->bus, config->tick_us);
@@ -255,7 +256,7 @@ double bh_bus_load_of(const bh_sim *sim, int32_t bus) {
 }
 
 uint64_t bh_frames_lost(const bh_sim *sim) {
-    return sim->rx_lost + sim->restbus.lost;
+    return sim->rx_lost + sim->restbus.lost + sim->tester.lost;
 }
 
 /* ---- checkpoints --------------------------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
  * controller is given), faults.c (shapes), frame_check.c, bend.c (faults on the truth), bus.c and what bus.h names,
  * bits.c (frame lengths), restbus.c, protect.c (counters and checksums),
  * field.c (numbers in payloads), row.c (trace), check.c (configuration), controller.c (calls of the firmware),
- * outside.c (inputs from outside, frames for a real bus),
+ * tester.c (the diagnostic tester), soak.c (long runs), outside.c (inputs from outside, frames for a real bus),
  * group.c, parallel.c (strings in parallel),
  * guard.c (hang and crash), state.c (firmware memory, checkpoints).
  */
@@ -21,6 +21,7 @@
 #include "restbus.h"
 #include "sense.h"
 #include "state.h"
+#include "tester.h"
 #include "wire.h"
 
 enum { BH_ERROR_TEXT = 384, BH_NVM_MAX = 1 << 20, BH_NVM_FLIPS = 8 };
@@ -60,6 +61,7 @@ struct bh_sim {
     bh_restbus restbus;
     bh_buses buses;
     bh_wire wire;
+    bh_tester tester;
 
     bh_event *events; /* [max_events] */
     int32_t max_events;
@@ -75,6 +77,7 @@ struct bh_sim {
     bh_nvm nvm;
 
     bh_trace *trace; /* of the run under way, NULL outside */
+    bh_soak *soak;   /* the same of a long one */
     uint64_t until_ns;
     int64_t frame_room; /* most frames that can end in one tick */
 
@@ -94,6 +97,11 @@ void bh_controller_receive(bh_sim *sim, const fil_frame *frame);
 int bh_controller_step(bh_sim *sim);
 int bh_controller_send(bh_sim *sim); /* its frames onto the buses */
 
+int bh_controller_fail(bh_sim *sim, const char *call, int result); /* the text of what a call returned */
+
+/* run.c: one tick, guarded; why a run cannot begin, BH_BAD_CONFIG. */
+int bh_run_tick(bh_sim *sim);
+int bh_refuse_run(bh_sim *sim, const char *why);
 /* run.c: the parts of a tick; between the first two the plant takes its step. The last two run guarded. */
 void bh_tick_begin(bh_sim *sim); /* events, frames due, faults on the truth */
 int bh_tick_given(bh_sim *sim);  /* at its end: supply, samples, frames that ended on the bus */

@@ -21,6 +21,7 @@ from harness.kernel.buffers import TraceBuffers
 from harness.kernel.bustypes import NodeState
 from harness.kernel.columns import COLUMNS, Column
 from harness.kernel.config import Event, Fault, FrameFlag, KernelConfig, Node
+from harness.kernel.longrun import Soak
 from harness.kernel.outside import GivenInputs, Outlet, OutsideInputs
 from harness.kernel.structs import StructBuilder
 
@@ -213,6 +214,21 @@ class Simulation:
             )
         if code == Status.BAD_CONFIG:
             raise UsageError(self._error_text())
+        address = self._lib.bh_error_address(self._sim)
+        return RunStatus(code, self._with_place(self._error_text(), address), address)
+
+    def soak(self, soak: Soak, buffers: TraceBuffers) -> RunStatus:
+        """A piece of a long run into empty buffers: until its time is over, or they have enough rows, or are full.
+
+        Times of simulation and trace leave out what passed at once; `soak.strides()` has it. Errors as with `run`.
+        """
+        trace = self.bind(buffers)
+        code = Status(self._lib.bh_soak_run(self._handle(), soak.bind(self._ffi), trace))
+        buffers.n_rows, buffers.n_frames = trace.n_rows, trace.n_frames
+        if code == Status.BAD_CONFIG:
+            raise UsageError(self._error_text())
+        if code == Status.OK:
+            return RunStatus(code)
         address = self._lib.bh_error_address(self._sim)
         return RunStatus(code, self._with_place(self._error_text(), address), address)
 

@@ -37,6 +37,7 @@ class StructBuilder:
         target.environment.n_load = len(config.environment.load_s)
         _check_shapes(config)
         _copy(target.bus, config.bus, "bus")
+        _copy(target.tester, config.tester, "tester")
         self._parameters(target, config.parameters)
         target.n_messages, target.messages = self._rows("bh_message", config.messages)
         target.n_sent_fields, target.sent_fields = self._rows("bh_field", config.sent_fields)

@@ -83,6 +83,16 @@ def result_of(clause: Mapping[str, Any]) -> str:
     return f"{clause['outcome']}{part}"
 
 
+def answer_text(clause: Mapping[str, Any]) -> str:
+    """What answers for a clause, or why nothing does."""
+    if clause["status"] == "not_applicable":
+        return f"for {', '.join(clause['applies_to'])}"
+    if clause["status"] == "out_of_reach":
+        return str(clause["out_of_reach"])
+    missing = f"no requirement with {'; '.join(clause['missing'])}" if clause["missing"] else ""
+    return "; ".join(part for part in (", ".join(clause["requirements"]), missing) if part)
+
+
 def reason_text(verdict: Mapping[str, Any]) -> str:
     """Why a verdict is not a PASS; of a PASS it is only how one scenario of many went, so nothing."""
     return "" if verdict.get("outcome", "PASS") == "PASS" else str(verdict["reason"])

@@ -16,6 +16,7 @@ from harness.requirements.model import (
     Accuracy,
     Condition,
     Cycle,
+    Diagnosis,
     Goal,
     Invariant,
     Limit,
@@ -108,6 +109,8 @@ def _main_quantity(requirement: Requirement) -> str:
         return requirement.always.quantity
     if isinstance(requirement, (Limit, Accuracy)):
         return requirement.reported
+    if isinstance(requirement, Diagnosis):
+        return requirement.quantity or "bms_state"
     return requirement.quantity
 
 
@@ -131,6 +134,8 @@ def _parts(
         return _cycle_parts(requirement, evidence)
     if isinstance(requirement, Invariant):
         return _condition_parts((requirement.always,), evidence)
+    if isinstance(requirement, Diagnosis):
+        return _curves(("reported on the bus", evidence.reported(_main_quantity(requirement)))), (), ()
     return _condition_parts(requirement.requires, evidence)
 
 

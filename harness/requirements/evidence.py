@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -83,6 +83,67 @@ class Evidence(Protocol):
 
     def power_ons(self) -> NDArray[np.float64]:
         """Times at which the controller was switched on within the record (0 is included if it booted there)."""
+        ...
+
+
+class Exchange(Protocol):
+    """A diagnostic request (ISO 14229-1) as it was complete on the bus, and its answer: b"" and NaN when none came.
+
+    `status` is the status byte of every trouble code by its fault, where the answer tells them all; `values` are the
+    quantities that were read.
+    """
+
+    @property
+    def request_s(self) -> float:
+        """End of the request."""
+        ...
+
+    @property
+    def request(self) -> bytes:
+        """What was asked."""
+        ...
+
+    @property
+    def answer_s(self) -> float:
+        """Begin of the answer."""
+        ...
+
+    @property
+    def complete_s(self) -> float:
+        """End of the answer."""
+        ...
+
+    @property
+    def answer(self) -> bytes:
+        """What was answered."""
+        ...
+
+    @property
+    def positive(self) -> bool:
+        """Whether it was done."""
+        ...
+
+    @property
+    def refused(self) -> int | None:
+        """The reason of a negative answer."""
+        ...
+
+    @property
+    def status(self) -> Mapping[str, int] | None:
+        """Status byte by fault."""
+        ...
+
+    @property
+    def values(self) -> Mapping[str, float]:
+        """Values read, by quantity."""
+        ...
+
+
+class Diagnosed(Protocol):
+    """What evidence of a controller that answers diagnostic requests has besides."""
+
+    def exchanges(self) -> Sequence[Exchange]:
+        """Every request, in the order of time."""
         ...
 
 

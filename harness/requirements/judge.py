@@ -16,11 +16,12 @@ from functools import lru_cache
 
 from harness.requirements.accuracy import judge_accuracy, quick_accuracy
 from harness.requirements.cycle import judge_cycle, quick_cycle
+from harness.requirements.diagnosis import judge_diagnosis, quick_diagnosis
 from harness.requirements.evidence import Evidence
 from harness.requirements.goal import judge_goal, quick_goal
 from harness.requirements.invariant import judge_invariant, quick_invariant
 from harness.requirements.limit import judge_limit, quick_limit
-from harness.requirements.model import Accuracy, Cycle, Goal, Invariant, Limit, Requirement, Sequence, Trip
+from harness.requirements.model import Accuracy, Cycle, Diagnosis, Goal, Invariant, Limit, Requirement, Sequence, Trip
 from harness.requirements.record import Record
 from harness.requirements.sequence import judge_sequence, quick_sequence
 from harness.requirements.trip import judge_trip, quick_trip
@@ -74,6 +75,8 @@ def full_judge(requirement: Requirement, record: Record, group: tuple[Trip, ...]
             return judge_invariant(requirement, record)
         case Goal():
             return judge_goal(requirement, record)
+        case Diagnosis():
+            return judge_diagnosis(requirement, record)
 
 
 def quick_look(requirement: Requirement) -> _Look:
@@ -93,6 +96,8 @@ def quick_look(requirement: Requirement) -> _Look:
             return quick_invariant(requirement)
         case Goal():
             return quick_goal(requirement)
+        case Diagnosis():
+            return quick_diagnosis(requirement)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -203,8 +203,51 @@ class Goal(Base):
         return self
 
 
-Requirement = Trip | Limit | Accuracy | Cycle | Sequence | Invariant | Goal
-KINDS = ("trip", "limit", "accuracy", "cycle", "sequence", "invariant", "goal")
+class Diagnosis(Base):
+    """A rule about the diagnostics (UDS, ISO 14229-1) of the controller, held against every request and its answer.
+
+    About trouble codes, every fault of the profile held against its flag on the bus. stored: a fault leaves its code
+    confirmed; kept: over a power cycle; test_failed: the bit tells whether the fault is there; this_cycle: its bits
+    tell of this power cycle; only_faults: no code without its fault; cleared: nothing is left of a code cleared on
+    command; lists: numbers and lists by status agree.
+    answered: every request has its answer `within_s`; refused: what cannot be done, with its reason; session: it lasts
+    for the time `s3_s` [at least, at most] after a request; reset: the controller starts anew `within_s`, and refuses
+    with contactors closed; value: a `quantity` read is the reported one within the tolerance.
+    """
+
+    kind: Literal["diagnosis"] = "diagnosis"
+    rule: Literal[
+        "stored",
+        "kept",
+        "test_failed",
+        "this_cycle",
+        "only_faults",
+        "cleared",
+        "lists",
+        "answered",
+        "refused",
+        "session",
+        "reset",
+        "value",
+    ]
+    within_s: Seconds = 0.05
+    s3_s: Annotated[tuple[Seconds, Seconds], Field(strict=False)] = (4.9, 5.1)
+    quantity: QuantityName | None = None
+    tolerance: NonNegative = 0.0
+
+    @pydantic.model_validator(mode="after")
+    def _own_keys(self) -> Self:
+        if (self.rule == "value") != (self.quantity is not None):
+            message = 'a quantity with rule = "value", and only there'
+            raise ValueError(message)
+        if self.s3_s[0] > self.s3_s[1]:
+            message = "s3_s = [lasts at least, is over at most], rising"
+            raise ValueError(message)
+        return self
+
+
+Requirement = Trip | Limit | Accuracy | Cycle | Sequence | Invariant | Goal | Diagnosis
+KINDS = ("trip", "limit", "accuracy", "cycle", "sequence", "invariant", "goal", "diagnosis")
 
 
 class RequirementFile(FileModel):
@@ -218,7 +261,9 @@ class RequirementFile(FileModel):
     sequence: Annotated[tuple[Sequence, ...], Field(strict=False)] = ()
     invariant: Annotated[tuple[Invariant, ...], Field(strict=False)] = ()
     goal: Annotated[tuple[Goal, ...], Field(strict=False)] = ()
+    diagnosis: Annotated[tuple[Diagnosis, ...], Field(strict=False)] = ()
 
     def all(self) -> tuple[Requirement, ...]:
         """Every requirement, by kind and then in file order."""
-        return (*self.trip, *self.limit, *self.accuracy, *self.cycle, *self.sequence, *self.invariant, *self.goal)
+        before: tuple[Requirement, ...] = (*self.trip, *self.limit, *self.accuracy, *self.cycle, *self.sequence)
+        return (*before, *self.invariant, *self.goal, *self.diagnosis)

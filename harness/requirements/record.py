@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.requirements.evidence import Evidence, Series, Summary
+from harness.requirements.evidence import Diagnosed, Evidence, Exchange, Series, Summary
 from harness.requirements.intervals import ALWAYS, NEVER, Run, Runs, complement, intersect, merged, runs_where
 from harness.requirements.model import Side
 
@@ -125,6 +125,12 @@ class Record:
     def power_ons(self) -> tuple[float, ...]:
         """Every moment at which power came on within the record, rising."""
         return self.remember("power_ons", self._power_ons)
+
+    def exchanges(self) -> tuple[Exchange, ...]:
+        """Every diagnostic request with its answer; none where the evidence knows nothing of diagnostics."""
+        if not hasattr(self.evidence, "exchanges"):
+            return ()
+        return self.remember("exchanges", lambda: tuple(cast("Diagnosed", self.evidence).exchanges()))
 
     def resets(self) -> tuple[float, ...]:
         """Every moment at which a reset of latched faults was requested."""

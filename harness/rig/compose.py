@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.canbus.product import Location, RestbusMessage
-from harness.faults.check import Bounds
+from harness.faults.check import DIAGNOSTICS, Bounds
 from harness.faults.scale import REFERENCE, Scale
+from harness.kernel.bustypes import TesterConfig
 from harness.kernel.config import (
     BusConfig,
     EnvironmentConfig,
@@ -46,7 +47,7 @@ def bounds_of(rig: Rig) -> Bounds:
         dut_messages=dut_messages(rig.profile),
         module_cells=file.cells.module,
         scale=scale_of(rig),
-        features=rig.features,
+        features=rig.features | ({DIAGNOSTICS} if rig.profile.diagnostics is not None else frozenset()),
         ages={message.age: message.name for message in rig.profile.restbus if message.age},
         strings=file.strings.count if file.strings is not None else 0,
     )
@@ -97,6 +98,7 @@ def kernel_config(rig: Rig, *, max_events: int = MAX_EVENTS, max_faults: int = M
         messages=tuple(_message(message) for message in rig.profile.restbus),
         sent_fields=sent,
         received_fields=received,
+        tester=_tester(rig),
         max_events=max_events,
         max_faults=max_faults,
     )
@@ -167,6 +169,7 @@ def _environment(rig: Rig) -> EnvironmentConfig:
         line_w=profile.line_w,
         line_min_v=0.0 if rig.file.load is None else rig.file.load.line_min_v,
         line_max_v=0.0 if rig.file.load is None else rig.file.load.line_max_v,
+        float_v=0.0 if rig.file.load is None else rig.file.load.float_v,
         load_min_link_v=link.min_link_v,
         auxiliary_w=link.auxiliary_w,
         limit_lag_s=link.limit_lag_s,
@@ -175,6 +178,13 @@ def _environment(rig: Rig) -> EnvironmentConfig:
         charger_max_v=charger.max_v,
         charger_slope_a_per_s=charger.slope_a_per_s,
     )
+
+
+def _tester(rig: Rig) -> TesterConfig:
+    diagnostics = rig.profile.diagnostics
+    if diagnostics is None:
+        return TesterConfig()
+    return TesterConfig(diagnostics.request_id, diagnostics.response_id, enabled=True, extended=diagnostics.extended)
 
 
 def _message(message: RestbusMessage) -> Message:

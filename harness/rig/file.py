@@ -133,10 +133,13 @@ class Rig:
 
     @property
     def features(self) -> frozenset[str]:
-        """What this rig has that not every rig has: "line", an overhead line, and what its file names."""
+        """What this rig has that not every rig has: "line", an overhead line, or "rectifier", one that floats the pack,
+        and what its file names.
+        """
         load = self.file.load
-        has_line = load is not None and load.line_min_v < load.line_max_v
-        return frozenset(self.file.can.features) | ({"line"} if has_line else frozenset())
+        if load is None or load.line_min_v >= load.line_max_v:
+            return frozenset(self.file.can.features)
+        return frozenset(self.file.can.features) | {"rectifier" if load.float_v else "line"}
 
     @cached_property
     def cell(self) -> CellFile:

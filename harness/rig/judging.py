@@ -20,7 +20,7 @@ from harness.errors import UsageError
 from harness.observation import Observation
 from harness.requirements import model
 from harness.requirements.judge import group_of, judge, judge_all
-from harness.requirements.model import Accuracy, Cycle, Goal, Invariant, Limit, Requirement, Trip
+from harness.requirements.model import Accuracy, Cycle, Diagnosis, Goal, Invariant, Limit, Requirement, Trip
 from harness.rig.loglook import (
     NS_PER_S,
     VEHICLE_AGE,
@@ -236,6 +236,8 @@ def needs(requirement: Requirement) -> tuple[Quantity, ...]:
             own = ((requirement.always.side, requirement.always.quantity),)
         case Goal():
             own = (("truth", requirement.quantity),)
+        case Diagnosis():
+            own = (("reported", requirement.quantity or "bms_state"),)
     return tuple(dict.fromkeys((*own, *conditions)))
 
 

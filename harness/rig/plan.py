@@ -17,7 +17,16 @@ from harness.faults.catalogue import find_kind
 from harness.faults.check import Bounds, ResolvedFault, resolve
 from harness.faults.rows import rows
 from harness.kernel.config import FOREVER_NS, Event, EventKind, Fault
-from harness.scenario import Action, CommandAction, FaultAction, Scenario, fault_windows, scenario_problems
+from harness.rig.diagnosis import describe_request, tester_events
+from harness.scenario import (
+    TESTER_PREFIX,
+    Action,
+    CommandAction,
+    FaultAction,
+    Scenario,
+    fault_windows,
+    scenario_problems,
+)
 from harness.trace import Mark
 
 RESET_PULSE_S = 0.2
@@ -78,8 +87,11 @@ class Planner:
         resolved = [self._resolve(action) for action in actions if isinstance(action, FaultAction)]
         late = bool(actions) and actions[-1].at_s >= scenario.duration_s
         late |= any(action.string > self._bounds.strings for action in actions)
-        clears = any(isinstance(action, CommandAction) and action.do == "clear" for action in actions)
-        if late or clears or None in resolved:
+        checked = any(
+            isinstance(action, CommandAction) and (action.do == "clear" or action.do.startswith(TESTER_PREFIX))
+            for action in actions
+        )
+        if late or checked or None in resolved:
             problems = scenario_problems(scenario, self._bounds)
             if problems:
                 raise RigError(problems)
@@ -193,7 +205,7 @@ def _plain_events(action: CommandAction, t_ns: int) -> tuple[Event, ...]:
         case "soc":
             return (event(EventKind.SOC, action.soc_pct / 100.0),)
         case _:
-            return ()
+            return tester_events(action, t_ns)
 
 
 def describe(action: Action) -> str:
@@ -216,7 +228,7 @@ def _describe(action: Action) -> str:
         case "clear":
             return f"clear {action.label}"
         case _:
-            return action.do
+            return describe_request(action)
 
 
 def to_ns(seconds: float) -> int:

@@ -137,7 +137,7 @@ class Recorder:
     def end(self, scenario: Scenario, plan: Plan, base_ns: int, buffers: TraceBuffers, error: str) -> Trace:
         """The trace of what was run since `begin`."""
         self._ended()
-        faults = _fault_records(plan.faults, self._machine.simulation.fault_reports(), base_ns)
+        faults = fault_records(plan.faults, self._machine.simulation.fault_reports(), base_ns)
         return self._trace(buffers, base_ns, error, scenario, faults, plan.marks)
 
     def idle(self, seconds: float) -> TraceBuffers:
@@ -162,6 +162,10 @@ class Recorder:
         """A trace without rows: the scenario could not begin."""
         buffers = TraceBuffers(self._machine.config, 0.0)
         return self._trace(buffers, 0, error, scenario, (), ())
+
+    def recorded(self, buffers: TraceBuffers, base_ns: int, error: str) -> Trace:
+        """A trace of what is in the buffers now, whoever filled them."""
+        return self._trace(buffers, base_ns, error, None, (), ())
 
     def closed_contactors(self) -> int:
         """FIL_OUT_* bits of the contacts that were really closed in the last row."""
@@ -279,7 +283,7 @@ def _columns_of(side: Side) -> tuple[Side, int, tuple[str, ...]]:
     return side, int(own[0]), tuple(COLUMNS[column][1] for column in own)
 
 
-def _fault_records(
+def fault_records(
     planned: tuple[PlannedFault, ...], reports: tuple[FaultReport, ...], base_ns: int
 ) -> tuple[FaultRecord, ...]:
     """A fault fired when any of its rows did."""

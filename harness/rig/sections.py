@@ -111,7 +111,8 @@ class VehicleSection(FileModel):
 class LoadSection(FileModel):
     """What hangs on the link when it is no vehicle that drives a cycle: a duty file, and how it answers to limits.
 
-    `line_min_v` and `line_max_v` are the window of an overhead line, for duties that know one.
+    `line_min_v` and `line_max_v` are the window of an overhead line, for duties that know one. With `float_v` the
+    line is a rectifier that holds the link at that voltage: it gives as much of its power as lifts the link there.
     """
 
     duty: Reference
@@ -122,6 +123,7 @@ class LoadSection(FileModel):
     limit_timeout_s: NonNegative = 0.0
     line_min_v: NonNegative = 0.0
     line_max_v: NonNegative = 0.0
+    float_v: NonNegative = 0.0
 
 
 class ChargerSection(FileModel):

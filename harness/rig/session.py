@@ -22,12 +22,13 @@ from harness.faults.check import Bounds
 from harness.firmware.builder import BuildOptions, build_firmware, build_kernel, find_compiler
 from harness.firmware.loader import FirmwareLibrary
 from harness.firmware.sanitizer import child_environment
+from harness.kernel.simulation import TraceBuffers
 from harness.observation import Observation
 from harness.requirements.model import Requirement
 from harness.rig.compose import bounds_of, kernel_config
 from harness.rig.file import Rig
 from harness.rig.machine import Machine
-from harness.rig.plan import Planner
+from harness.rig.plan import Plan, Planner
 from harness.rig.players import Played, Player, SinglePlayer
 from harness.rig.recording import FRAME_JITTER_S, Recorder
 from harness.rig.starts import StartStates
@@ -124,6 +125,24 @@ class Session:
         if played.trace.error:
             self._player.reload()
         return self._done(scenario, played, start_ns)
+
+    def begin(self, scenario: Scenario) -> tuple[Machine, Plan, int]:
+        """For runs of one's own: the machine in the scenario's start state with its plan, and the time it counts from.
+
+        Raises RigError when the scenario is wrong, FirmwareError when the start state is not reached.
+        """
+        player, machine = self._player, self._machine
+        if not isinstance(player, SinglePlayer) or not isinstance(machine, Machine):
+            raise UsageError(f"rig '{self.rig.name}' has strings in parallel: it is played scenario by scenario only")
+        start = player.restore(scenario.start)
+        plan = player.planner.plan(scenario, start.t_ns, requested=start.requested)
+        machine.simulation.plan(plan.events, plan.rows)
+        return machine, plan, start.t_ns
+
+    def recorded(self, buffers: TraceBuffers, base_ns: int, error: str) -> Trace:
+        """A trace of what is in the buffers now, its time counted from `base_ns`; overwritten with them."""
+        assert isinstance(self._player, SinglePlayer)
+        return self._player.recorder.recorded(buffers, base_ns, error)
 
     def take_footprint(self) -> Footprint | None:
         """What the last scenario has executed of firmware built to tell it; None for any other. To be taken once."""

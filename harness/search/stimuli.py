@@ -279,6 +279,7 @@ def _fit(recipe: Recipe, trip: Trip, trips: Sequence[Trip], bounds: Bounds) -> R
         fixed["state"] = "closed" if trip.above is not None else "open"
     lag_s = limit_of(trip) if trip.quantity in _AGES else recipe.lag_s
     start, prepare = _state_for(recipe, trip)
+    prepare = (*_without_line(trip, bounds), *prepare)
     if trip.quantity == "aux_precharge" and trip.below is not None:
         start, prepare, lag_s = "standby", _slow_precharge(), 0.2  # commanded closed only while precharging
     prepare = tuple(scaled_action(action, bounds) for action in prepare)
@@ -307,6 +308,15 @@ def _state_for(recipe: Recipe, trip: Trip) -> tuple[Start, tuple[Action, ...]]:
     if trip.quantity.startswith("aux_") and trip.above is not None:
         return "standby", recipe.prepare
     return recipe.start, recipe.prepare
+
+
+def _without_line(trip: Trip, bounds: Bounds) -> tuple[Action, ...]:
+    """The line or the mains gone from the start, when the requirement is about the time without."""
+    if not any(item.quantity == "line_voltage_v" and item.below is not None for item in trip.when):
+        return ()
+    if "rectifier" in bounds.features:
+        return (begin(0.0, "mains-failure", power_w=_SWING_W),)
+    return (begin(0.0, "pole-drop"),) if "line" in bounds.features else ()
 
 
 def _asks_for_charging(condition: Condition) -> bool:

@@ -16,6 +16,7 @@ from harness.faults.check import Bounds
 from harness.faults.scale import REFERENCE, scaled
 from harness.requirements.model import CurvePoint, Limit, Requirement
 from harness.scenario import Action, Command, CommandAction, FaultAction, Scenario, Start, begin
+from harness.search.rectifier import rectifier_tours
 from harness.search.stimuli import limit_recipe, scaled_action
 from harness.search.strings import string_tours
 
@@ -40,6 +41,7 @@ def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         _bus(),
         _plant(bounds),
         _overhead(bounds),
+        *((rectifier_tours(),) if "rectifier" in bounds.features else ()),
         string_tours(bounds),
     )
     scaled = [

@@ -10,26 +10,33 @@
 #include "can_tx.h"
 #include "contactor.h"
 #include "defect.h"
+#include "dtc.h"
 #include "faults.h"
 #include "frozen.h"
 #include "limits.h"
 #include "line.h"
+#include "longrun.h"
 #include "measure.h"
 #include "nvm.h"
 #include "overcurrent.h"
 #include "parallel.h"
 #include "params.h"
 #include "protect.h"
+#include "seeded_step.h"
 #include "soc.h"
 #include "state.h"
 #include "thermal.h"
+#include "uds.h"
 
 static struct {
     uint32_t now_ms; /* free-running, wraps */
     uint32_t slot;   /* 0..99: position in the second */
+    bms_start start; /* with which to begin anew */
+    uint8_t image[NVM_SIZE];
 } task;
 
 uint32_t bms_init(const bms_start *start) {
+    task.start = *start;
     task.now_ms = start->start_tick_ms;
     task.slot = 0U;
     params_seal();
@@ -45,6 +52,7 @@ uint32_t bms_init(const bms_start *start) {
     thermal_init();
     soc_init(nvm_charge_uah(), nvm_throughput_mah());
     overcurrent_init(latched);
+    seeded_step_init();
     contactor_init();
     state_init(task.now_ms);
     limits_init();
@@ -53,8 +61,21 @@ uint32_t bms_init(const bms_start *start) {
     can_bus_init(task.now_ms);
     can_rx_init(task.now_ms);
     can_tx_init(start->variant);
+    uds_init(task.now_ms);
+    dtc_init();
     strings_init();
     return protect_init(latched);
+}
+
+/* As if switched off and on, but for the clock. */
+static void restart(void) {
+    nvm_store_charge(soc_charge_uah(), soc_throughput_mah());
+    nvm_flush();
+    bms_start start = task.start;
+    start.nvm_size = nvm_read(task.image, sizeof task.image);
+    start.nvm = task.image;
+    start.start_tick_ms = task.now_ms;
+    (void)bms_init(&start); /* the parameters were in order before */
 }
 
 static void slow_task(const bms_inputs *inputs) {
@@ -71,9 +92,13 @@ static void second_task(const bms_inputs *inputs) {
 }
 
 void bms_task(const bms_inputs *inputs) {
+    if (uds_take_reset()) {
+        restart();
+    }
     const bool slow = (task.slot % BMS_FAST_PER_SLOW) == 0U;
     can_rx_step(task.now_ms);
     measure_step(inputs);
+    seeded_step();
     frozen_step(inputs);
     soc_count();
     if (slow) {
@@ -88,6 +113,8 @@ void bms_task(const bms_inputs *inputs) {
     faults_update(protect_causes() | overcurrent_causes(), can_rx_take_reset());
     state_step(task.now_ms, can_rx_heard(), can_rx_mode());
     contactor_step(task.now_ms);
+    dtc_step();
+    uds_step(task.now_ms);
     limits_apply();
     if (slow) {
         limits_derate();
@@ -100,4 +127,13 @@ void bms_task(const bms_inputs *inputs) {
     nvm_flush();
     task.slot = (task.slot + 1U) % BMS_FAST_PER_SECOND;
     task.now_ms += BMS_FAST_MS;
+}
+
+uint32_t bms_idle_ms(void) {
+    return longrun_idle_ms(task.now_ms);
+}
+
+void bms_pass(uint32_t ms) {
+    longrun_pass(ms);
+    task.now_ms += ms;
 }

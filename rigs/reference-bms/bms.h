@@ -22,4 +22,8 @@ uint32_t bms_init(const bms_start *start);
 /* One fast task (10 ms) and whatever slower task is due with it. */
 void bms_task(const bms_inputs *inputs);
 
+/* Long runs: see longrun.h. */
+uint32_t bms_idle_ms(void);
+void bms_pass(uint32_t ms);
+
 #endif

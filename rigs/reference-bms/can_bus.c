@@ -61,3 +61,7 @@ bool can_bus_online(void) {
 bool can_bus_restart(void) {
     return bus.restart;
 }
+
+bool can_bus_stable(void) {
+    return !bus.off && (bus.tries == 0U);
+}

@@ -16,6 +16,7 @@ void can_bus_init(uint32_t now_ms);
 void can_bus_step(uint32_t now_ms, bool bus_off);
 
 bool can_bus_online(void);
+bool can_bus_stable(void); /* no restart lately */
 
 /* The controller shall begin to recover now: true for one step. */
 bool can_bus_restart(void);

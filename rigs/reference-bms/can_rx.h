@@ -34,4 +34,6 @@ const can_rx_rejects *can_rx_charger_rejects(void);
 /* Put Q_VEHICLE_AGE_MS and Q_CHARGER_AGE_MS: time since the last good frame. The line gets its own. */
 void can_rx_put_ages(uint32_t now_ms);
 
+void can_rx_pass(uint32_t ms); /* that much time has passed, and frames went on coming */
+
 #endif

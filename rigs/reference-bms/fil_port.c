@@ -184,6 +184,19 @@ int fil_step(const fil_inputs *inputs, fil_outputs *outputs) {
     return 0;
 }
 
+uint32_t fil_idle(void) {
+    return (port.ready && port.started) ? bms_idle_ms() : 0U;
+}
+
+int fil_pass(uint32_t ms) {
+    if ((ms > fil_idle()) || ((ms % BMS_SECOND_MS) != 0U)) {
+        return refuse(__LINE__, "more time to pass than there is, or not whole seconds", "");
+    }
+    bms_pass(ms);
+    port.last_us += (uint64_t)ms * US_PER_MS;
+    return 0;
+}
+
 int fil_can_rx(const fil_frame *frame) {
     const uint8_t other = (uint8_t)(FIL_FRAME_EXTENDED | FIL_FRAME_FD | FIL_FRAME_REMOTE | FIL_FRAME_ERROR);
     if (!port.ready || (frame->bus != CAN_BUS) || ((frame->flags & other) != 0U)) {

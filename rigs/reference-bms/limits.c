@@ -13,6 +13,7 @@
 #include "nvm.h"
 #include "params.h"
 #include "protect.h"
+#include "seeded_step.h"
 #include "state.h"
 
 #include <string.h>
@@ -117,13 +118,26 @@ void limits_apply(void) {
     limits.discharge_ma = may_discharge() ? limits.discharge_ma : 0;
 }
 
+static int32_t charge_goal_ma(void) {
+    return share_of(params->charge_max_ma, seeded_step_charge_permille(charge_permille()));
+}
+
+static int32_t discharge_goal_ma(void) {
+    return share_of(params->discharge_max_ma, seeded_step_discharge_permille(discharge_permille()));
+}
+
 void limits_derate(void) {
     if (may_charge()) {
-        limits.charge_ma = approach(limits.charge_ma, share_of(params->charge_max_ma, charge_permille()));
+        limits.charge_ma = approach(limits.charge_ma, charge_goal_ma());
     }
     if (may_discharge()) {
-        limits.discharge_ma = approach(limits.discharge_ma, share_of(params->discharge_max_ma, discharge_permille()));
+        limits.discharge_ma = approach(limits.discharge_ma, discharge_goal_ma());
     }
+}
+
+bool limits_settled(void) {
+    return (!may_charge() || (limits.charge_ma == charge_goal_ma())) &&
+           (!may_discharge() || (limits.discharge_ma == discharge_goal_ma()));
 }
 
 int32_t limits_charge_ma(void) {

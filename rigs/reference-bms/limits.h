@@ -15,6 +15,7 @@ void limits_apply(void);
 /* Every 100 ms, after limits_apply: falls at once, rises slowly. */
 void limits_derate(void);
 
+bool limits_settled(void); /* where their curves have them */
 int32_t limits_charge_ma(void);    /* positive number */
 int32_t limits_discharge_ma(void);
 int32_t limits_charge_mv(void);    /* voltage the charger may regulate to */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * nvm.c - non-volatile image: latched faults, fault memory, charge and counters, guarded by version and CRC-32.
+ * nvm.c - non-volatile image: latched faults, trouble codes, fault memory, charge and counters,
+ * guarded by version and CRC-32.
  *
  * Layout, little endian: magic 4, version 2, size 2, cycles 4, latched 4, charge 8, throughput 4, occurrences 33,
- * next 1, used 1, spare 1, entries 16 x 8 (kind 1, spare 1, cycle 2, time 4), writes 4, spare 4, CRC 4.
+ * next 1, used 1, spare 1, entries 16 x 8 (kind 1, spare 1, cycle 2, time 4), writes 4, status of trouble codes 32,
+ * spare 4, CRC 4.
  */
 #include "nvm.h"
 
@@ -15,7 +17,7 @@
 #include <string.h>
 
 #define MAGIC 0x31534D42U /* "BMS1" */
-#define VERSION 3U
+#define VERSION 4U
 #define AT_VERSION 4U
 #define AT_SIZE 6U
 #define AT_CYCLES 8U
@@ -28,10 +30,14 @@
 #define AT_ENTRIES 64U
 #define ENTRY_SIZE 8U
 #define AT_WRITES 192U
+#define AT_DTCS 196U
+#define NEVER_TESTED 0x50U /* the status in dtc.h */
 #define AT_CRC (NVM_SIZE - 4U)
 
 _Static_assert(AT_ENTRIES + (NVM_ENTRIES * ENTRY_SIZE) <= AT_WRITES, "entries fit");
+_Static_assert(AT_DTCS + NVM_DTCS <= AT_CRC, "trouble codes fit");
 _Static_assert(AT_OCCURRENCES + NVM_KINDS <= AT_NEXT, "occurrences fit");
+_Static_assert((uint32_t)FAULT_COUNT <= NVM_DTCS, "a trouble code per fault");
 _Static_assert((int)FAULT_COUNT <= (int)EVENT_CAN_BUS_OFF, "numbers of faults and events do not meet");
 
 static struct {
@@ -41,6 +47,7 @@ static struct {
     uint32_t throughput_mah;
     uint32_t writes;
     uint8_t occurrences[NVM_KINDS];
+    uint8_t dtc[NVM_DTCS];
     uint8_t next; /* position the next entry goes to */
     uint8_t used;
     nvm_entry entry[NVM_ENTRIES];
@@ -85,6 +92,7 @@ static void take(const uint8_t *image) {
     nvm.throughput_mah = (uint32_t)get(image, AT_THROUGHPUT, 4U);
     nvm.writes = (uint32_t)get(image, AT_WRITES, 4U);
     (void)memcpy(nvm.occurrences, &image[AT_OCCURRENCES], sizeof nvm.occurrences);
+    (void)memcpy(nvm.dtc, &image[AT_DTCS], sizeof nvm.dtc);
     nvm.next = image[AT_NEXT];
     nvm.used = image[AT_USED];
     for (uint32_t i = 0U; i < NVM_ENTRIES; i++) {
@@ -97,6 +105,7 @@ static void take(const uint8_t *image) {
 
 int nvm_init(const uint8_t *image, uint32_t size, bool expected) {
     (void)memset(&nvm, 0, sizeof nvm);
+    (void)memset(nvm.dtc, (int)NEVER_TESTED, sizeof nvm.dtc);
     nvm.charge_uah = -1;
     int result = expected ? NVM_BROKEN : NVM_NEW;
     if (image != NULL) {
@@ -125,6 +134,7 @@ void nvm_flush(void) {
     put(AT_CHARGE, (uint64_t)nvm.charge_uah, 8U);
     put(AT_THROUGHPUT, nvm.throughput_mah, 4U);
     (void)memcpy(&nvm.image[AT_OCCURRENCES], nvm.occurrences, sizeof nvm.occurrences);
+    (void)memcpy(&nvm.image[AT_DTCS], nvm.dtc, sizeof nvm.dtc);
     nvm.image[AT_NEXT] = nvm.next;
     nvm.image[AT_USED] = nvm.used;
     for (uint32_t i = 0U; i < NVM_ENTRIES; i++) {
@@ -148,6 +158,12 @@ void nvm_store_charge(int64_t charge_uah, uint32_t throughput_mah) {
     nvm.throughput_mah = throughput_mah;
 }
 
+void nvm_store_dtc(uint32_t fault, uint8_t status) {
+    BMS_ASSERT(fault < NVM_DTCS, "fault number out of range");
+    nvm.dirty = nvm.dirty || (nvm.dtc[fault] != status);
+    nvm.dtc[fault] = status;
+}
+
 void nvm_log(uint32_t kind) {
     BMS_ASSERT(kind < (uint32_t)NVM_KINDS, "kind of entry out of range");
     if (nvm.occurrences[kind] < UINT8_MAX) {
@@ -163,6 +179,18 @@ void nvm_log(uint32_t kind) {
 
 void nvm_tick(void) {
     nvm.operating_s++;
+}
+
+void nvm_pass(uint32_t seconds, int64_t charge_uah, uint32_t throughput_mah) {
+    const int64_t moved_uah = (charge_uah > nvm.charge_uah) ? (charge_uah - nvm.charge_uah)
+                                                            : (nvm.charge_uah - charge_uah);
+    const uint32_t changes = (moved_uah < (int64_t)seconds) ? (uint32_t)moved_uah : seconds;
+    nvm.operating_s += seconds;
+    if (changes > 0U) {
+        nvm.writes += changes - 1U;
+        nvm_store_charge(charge_uah, throughput_mah);
+        nvm_flush();
+    }
 }
 
 uint32_t nvm_read(uint8_t *buffer, uint32_t size) {
@@ -201,6 +229,11 @@ nvm_entry nvm_newest(void) {
 uint32_t nvm_occurrences(uint32_t kind) {
     BMS_ASSERT(kind < (uint32_t)NVM_KINDS, "kind of entry out of range");
     return nvm.occurrences[kind];
+}
+
+uint8_t nvm_dtc(uint32_t fault) {
+    BMS_ASSERT(fault < NVM_DTCS, "fault number out of range");
+    return nvm.dtc[fault];
 }
 
 uint32_t nvm_writes(void) {

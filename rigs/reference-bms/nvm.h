@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * nvm.h - non-volatile image: latched faults, fault memory, charge and counters, guarded by version and CRC-32.
+ * nvm.h - non-volatile image: latched faults, trouble codes, fault memory, charge and counters,
+ * guarded by version and CRC-32.
  */
 #ifndef NVM_H
 #define NVM_H
@@ -8,7 +9,8 @@
 #include "bms_config.h"
 
 #define NVM_ENTRIES 16U
-#define NVM_SIZE 204U
+#define NVM_DTCS 32U
+#define NVM_SIZE 236U
 
 enum { NVM_NEW = 0, NVM_GOOD, NVM_BROKEN };
 
@@ -27,10 +29,14 @@ int nvm_init(const uint8_t *image, uint32_t size, bool expected);
 
 void nvm_store_latched(uint32_t latched);
 void nvm_store_charge(int64_t charge_uah, uint32_t throughput_mah);
+void nvm_store_dtc(uint32_t fault, uint8_t status); /* as in dtc.h */
 void nvm_log(uint32_t kind); /* FAULT_* or EVENT_* */
 
 /* Every second. */
 void nvm_tick(void);
+
+/* So many seconds have passed, at the end of which the charge is this: it was stored in each in which it changed. */
+void nvm_pass(uint32_t seconds, int64_t charge_uah, uint32_t throughput_mah);
 
 /* Write what changed into the image. */
 void nvm_flush(void);
@@ -46,5 +52,6 @@ uint32_t nvm_operating_s(void);
 uint32_t nvm_writes(void);    /* of the image since manufacture, or since it was lost */
 nvm_entry nvm_newest(void);   /* kind = NVM_NO_ENTRY when the memory is empty */
 uint32_t nvm_occurrences(uint32_t kind);
+uint8_t nvm_dtc(uint32_t fault); /* as stored; of a new memory: never tested */
 
 #endif

@@ -12,6 +12,7 @@
 #include "measure.h"
 #include "nvm.h"
 #include "params.h"
+#include "seeded_step.h"
 
 #include <string.h>
 
@@ -89,7 +90,7 @@ void overcurrent_step(void) {
         if (DEFECT(78) && (i == 4U)) {
             continue;
         }
-        if (overcurrent.pending_ms[i] >= overcurrent.limit_ms[i]) {
+        if (overcurrent.pending_ms[i] >= seeded_step_confirm_ms(overcurrent.limit_ms[i])) {
             overcurrent.causes |= FAULT_BIT(stages[i].fault);
         }
     }
@@ -102,4 +103,12 @@ void overcurrent_step(void) {
 
 uint32_t overcurrent_causes(void) {
     return overcurrent.causes;
+}
+
+bool overcurrent_pending(void) {
+    bool pending = overcurrent.causes != 0U;
+    for (uint32_t i = 0U; i < STAGES; i++) {
+        pending = pending || (overcurrent.pending_ms[i] > 0);
+    }
+    return pending;
 }

@@ -13,6 +13,8 @@ void overcurrent_init(uint32_t latched_faults);
 /* Every 10 ms, after measure_step. */
 void overcurrent_step(void);
 
-uint32_t overcurrent_causes(void); /* FAULT_BIT mask */
+uint32_t overcurrent_causes(void);
+
+bool overcurrent_pending(void); /* a stage is being timed, or its cause released */ /* FAULT_BIT mask */
 
 #endif

@@ -230,6 +230,13 @@
     X(line_soc_full_permille, 850, 0, 1000)          \
     X(line_soc_zero_permille, 900, 0, 1000)
 
+/* Diagnostics: dtc_pass_ms is how long a fault must have been watched for its test to count as passed; uds 1: answer the
+ * tester; uds_s3_ms ends a session without requests. */
+#define PARAMS_DIAGNOSTICS(X)                        \
+    X(dtc_pass_ms, 2000, 10, 600000)                 \
+    X(uds, 0, 0, 1)                                  \
+    X(uds_s3_ms, 5000, 100, 600000)
+
 /* string_count 0: no strings in parallel. string_gap_mv: how far pack and link may be apart when it joins others, and
  * string_wait_ms how long it may ask in vain; string_deviation_ma: how far its current may be from the mean of all. */
 #define PARAMS_STRINGS(X)                            \
@@ -255,6 +262,7 @@
     PARAMS_CONTACTORS(X)    \
     PARAMS_LIMITS(X)        \
     PARAMS_CHARGE_STATE(X)  \
-    PARAMS_LINE(X)
+    PARAMS_LINE(X)          \
+    PARAMS_DIAGNOSTICS(X)
 
 #endif

@@ -228,6 +228,17 @@ void protect_step(uint32_t watch) {
     }
 }
 
+bool protect_pending(void) {
+    bool pending = false;
+    for (uint32_t i = 0U; i < protect_table_size; i++) {
+        for (uint32_t tier = 0U; tier < (uint32_t)RULE_TIERS; tier++) {
+            const rule_state *rule = &protect.rule[i];
+            pending = pending || (rule->pending_ms[tier] > 0) || (rule->releasing_ms[tier] > 0);
+        }
+    }
+    return pending;
+}
+
 uint32_t protect_causes(void) {
     return protect.causes;
 }

@@ -83,6 +83,7 @@ uint32_t protect_init(uint32_t latched_faults);
 /* Every 10 ms, after all quantities are put. watch = WATCH_* bits that hold now. */
 void protect_step(uint32_t watch);
 
+bool protect_pending(void); /* a tier is being confirmed or released */
 uint32_t protect_causes(void);   /* FAULT_BIT mask of active trip tiers */
 uint32_t protect_alarms(void);   /* TIER_BIT mask */
 uint32_t protect_warnings(void); /* TIER_BIT mask */

@@ -115,11 +115,14 @@ void soc_step(void) {
     put_permille();
 }
 
-void soc_rest_step(void) {
+static bool at_rest(void) {
     const int32_t current_ma = measured->q[Q_CURRENT_MA];
-    const bool at_rest = (current_ma < params->rest_current_ma) && (current_ma > -params->rest_current_ma) &&
-                         (measured->q[Q_CURRENT_INVALID] == 0);
-    if (!at_rest) {
+    return (current_ma < params->rest_current_ma) && (current_ma > -params->rest_current_ma) &&
+           (measured->q[Q_CURRENT_INVALID] == 0);
+}
+
+void soc_rest_step(void) {
+    if (!at_rest()) {
         soc.rest_s = 0U;
         return;
     }
@@ -146,4 +149,31 @@ uint32_t soc_throughput_mah(void) {
 
 uint32_t soc_rest_seconds(void) {
     return soc.rest_s;
+}
+
+uint32_t soc_to_rest_ms(void) {
+    const uint32_t every_s = (uint32_t)params->soc_rest_s;
+    return at_rest() ? ((every_s - (soc.rest_s % every_s)) * BMS_SECOND_MS) : UINT32_MAX;
+}
+
+uint32_t soc_to_step_ms(void) {
+    const int64_t current_ma = measured->q[Q_CURRENT_MA];
+    const int64_t rate_ma = (current_ma < 0) ? -current_ma : current_ma;
+    const int64_t permille = (soc.charge_uah * FULL) / soc.capacity_uah;
+    const int64_t edge_uah = ((permille + ((current_ma > 0) ? 0 : 1)) * soc.capacity_uah) / FULL;
+    const int64_t left_uah = (current_ma > 0) ? (soc.charge_uah - edge_uah) : (edge_uah - soc.charge_uah);
+    const int64_t ms = (rate_ma > 0) ? (((left_uah > 0) ? left_uah : 0) * MA_MS_PER_UAH / rate_ma) : UINT32_MAX;
+    return (ms < (int64_t)UINT32_MAX) ? (uint32_t)ms : UINT32_MAX;
+}
+
+void soc_pass(uint32_t seconds) {
+    if (measured->q[Q_CURRENT_INVALID] == 0) {
+        const int64_t portion = (int64_t)measured->q[Q_CURRENT_MA] * (int64_t)seconds * (int64_t)BMS_SECOND_MS;
+        soc.drawn_ma_ms += portion;
+        soc.charged_ma_ms += (portion < 0) ? -portion : 0;
+    }
+    if (at_rest() && (soc.rest_s < (UINT32_MAX - seconds))) {
+        soc.rest_s += seconds;
+    }
+    soc_step();
 }

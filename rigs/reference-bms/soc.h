@@ -16,6 +16,10 @@ void soc_rest_step(void);   /* every second */
 
 int64_t soc_charge_uah(void);        /* < 0: not known yet */
 uint32_t soc_throughput_mah(void);   /* charged since manufacture */
-uint32_t soc_rest_seconds(void);     /* how long the current has been small */
+uint32_t soc_rest_seconds(void);
+
+uint32_t soc_to_rest_ms(void);   /* until the next look at the rested voltage; UINT32_MAX = none comes */
+uint32_t soc_to_step_ms(void);   /* until the state of charge is another by a permille */
+void soc_pass(uint32_t seconds); /* so many have passed with the present current */     /* how long the current has been small */
 
 #endif

@@ -24,6 +24,7 @@ static struct {
     int32_t lowest_cell_uv[WINDOW];
     uint32_t next;
     int32_t rise_mk_per_s;
+    bool passed;
 } thermal;
 
 void thermal_init(void) {
@@ -60,7 +61,22 @@ static bool voltage_collapsed(int32_t before_uv) {
     return (lost * 1000) > ((int64_t)before_uv * params->runaway_drop_permille);
 }
 
+/* The whole window as it is now. */
+static void fill_window(const bms_inputs *inputs) {
+    for (uint32_t w = 0U; w < (uint32_t)WINDOW; w++) {
+        (void)exchange_samples(inputs, thermal.sample[w]);
+    }
+    thermal.passed = false;
+}
+
+void thermal_pass(void) {
+    thermal.passed = true;
+}
+
 void thermal_step(const bms_inputs *inputs) {
+    if (thermal.passed) {
+        fill_window(inputs);
+    }
     const uint32_t slot = thermal.next;
     thermal.next = (slot + 1U) % (uint32_t)WINDOW;
     thermal.rise_mk_per_s = exchange_samples(inputs, thermal.sample[slot]) / (DEFECT(21) ? WINDOW : WINDOW_S);

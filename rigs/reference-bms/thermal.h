@@ -15,4 +15,6 @@ void thermal_step(const bms_inputs *inputs);
 /* Fastest rise of any valid sensor over the last 3 s, 0.001 K/s; 0 when none rises or the window is not full yet. */
 int32_t thermal_rise_mk_per_s(void);
 
+void thermal_pass(void); /* time has passed: the samples before are as the next one */
+
 #endif

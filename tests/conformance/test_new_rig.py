@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import tomllib
 from collections.abc import Iterator
@@ -17,11 +18,13 @@ from harness.canbus.profile import load_profile
 from harness.cli import cli
 from harness.firmware.builder import find_compiler, port_folder
 from harness.requirements.load import load_requirements
-from harness.rig import load_rig
+from harness.rig import find_rig, load_rig
+from harness.rig.compose import bounds_of
 from harness.rig.new.folder import Made, make
 from harness.rig.profiles import find_profile
 from harness.rig.session import Run, Session
-from harness.scenario import Scenario, Start
+from harness.scenario import Scenario, Start, scenario_problems
+from harness.search.tours import tours
 
 DBC = """VERSION ""
 
@@ -139,6 +142,16 @@ def test_all_start_states_are_reached(session: Session) -> None:
     starts: tuple[Start, ...] = ("standby", "charge", "off")
     for start in starts:
         assert "" == session.run(Scenario(rig="rig", start=start, duration_s=1.0)).error
+
+
+def test_tours_leave_out_what_the_bus_of_the_rig_has_not(session: Session) -> None:
+    """It has no charger that speaks; nothing else of the tours is lost."""
+    made_for_it = tours(session.requirements, session.bounds, rig="rig")
+    assert () == tuple(problem for tour in made_for_it for problem in scenario_problems(tour, session.bounds))
+    bus = load_rig(find_rig("ebus-lfp"))
+    of_bus = tours(session.requirements, bounds_of(bus), rig="rig")
+    titles = [{re.sub(r"\d+", "N", tour.title) for tour in made} for made in (of_bus, made_for_it)]
+    assert {"charger messages late"} == titles[0] - titles[1]
 
 
 def test_it_runs_at_once_and_says_what_is_not_proven(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from harness.requirements import load_requirements, requirement_schema
 from harness.requirements.model import KINDS, Trip
 
 SHIPPED = Path(__file__).parents[2] / "fixtures" / "requirements" / "ebus-lfp.toml"
+DIAGNOSTICS = SHIPPED.with_name("diagnostics.toml")
 
 GOOD = """
 [[trip]]
@@ -122,7 +123,7 @@ def test_the_schema_accepts_the_shipped_file_and_refuses_an_unknown_key() -> Non
 
 
 def test_the_bus_has_every_kind_and_a_source_for_everything() -> None:
-    requirements = load_requirements(SHIPPED)
+    requirements = (*load_requirements(SHIPPED), *load_requirements(DIAGNOSTICS))
     assert {requirement.kind for requirement in requirements} == set(KINDS)
     assert len(requirements) >= 40
     assert all(source.strip() for requirement in requirements for source in requirement.source)

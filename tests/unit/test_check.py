@@ -17,7 +17,7 @@ from harness.faults.check import (
     resolve,
 )
 from harness.faults.frames import BusMessage, BusSignal
-from harness.faults.model import FaultKind, Parameter
+from harness.faults.model import NEEDS, FaultKind, Parameter
 from harness.faults.rows import rows
 from harness.kernel.bustypes import ANY, ANY_ID, NOT_THE_DUT
 from harness.kernel.config import Node, Op, Point, Shape
@@ -25,7 +25,7 @@ from harness.kernel.config import Node, Op, Point, Shape
 BOUNDS = Bounds(
     n_cells=192,
     n_temps=48,
-    features=frozenset({"line"}),
+    features=frozenset(NEEDS),
     messages=(
         BusMessage("VCU_Command", "vehicle", 0x200, signals=(BusSignal("Link", 16, 16), BusSignal("Mode", 12, 2))),
         BusMessage(

@@ -7,6 +7,7 @@ import pytest
 
 from harness.faults.catalogue import CATALOGUE
 from harness.faults.check import Bounds, Value, resolve
+from harness.faults.model import NEEDS
 from harness.faults.scale import REFERENCE, Scale, cell_voltage, current, power, scaled, scaled_distance
 from harness.rig import find_rig, load_rig
 from harness.rig.compose import scale_of
@@ -51,7 +52,7 @@ def test_a_distance_scales_like_the_values_it_is_between() -> None:
 
 
 def test_scaled_samples_are_legal() -> None:
-    bounds = Bounds(n_cells=12, n_temps=3, scale=LTO, features=frozenset({"line"}))
+    bounds = Bounds(n_cells=12, n_temps=3, scale=LTO, features=frozenset(NEEDS))
     wrong = {}
     for kind in CATALOGUE:
         for sample in samples_of(kind):

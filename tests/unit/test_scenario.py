@@ -49,6 +49,9 @@ KEYS: dict[str, st.SearchStrategy[Any]] = {
     "scale": st.floats(-3.0, 3.0),
     "soc_pct": st.floats(0.0, 100.0),
     "label": WORDS.filter(bool),
+    "session": st.sampled_from(("default", "extended")),
+    "identifier": st.integers(0, 0xFFFF),
+    "request": st.binary(min_size=1, max_size=20).map(lambda request: request.hex(" ")),
 }
 
 

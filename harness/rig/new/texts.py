@@ -172,17 +172,21 @@ def _environment(plan: Plan) -> Iterable[str]:
         if state is None:
             yield f'# {ready} = {{ signal = "MESSAGE.SIGNAL", states = ["NAME"] }}'
             continue
-        names = ", ".join(quoted(name) for name in _neighbours(plan, state, wanted))
-        yield f"{ready} = {{ signal = {quoted(state.path)}, states = [{names}] }}"
+        found = _neighbours(plan, state, wanted)
+        names = ", ".join(quoted(name) for _, name in found)
+        usable = "" if found[-1][0] else "# "  # a signal that was never sent reads 0, too
+        yield f"{usable}{ready} = {{ signal = {quoted(state.path)}, states = [{names}] }}"
 
 
-def _neighbours(plan: Plan, state: Guess, wanted: str) -> list[str]:
-    """Names of states that mean the same and stand side by side in the value table, not only number 0."""
+def _neighbours(plan: Plan, state: Guess, wanted: str) -> list[tuple[int, str]]:
+    """Numbers and names of states that mean the same and stand side by side in the value table; 0 only for want of
+    others.
+    """
     place = plan.database.find(state.path)
     assert place is not None
     raws = sorted((raw_mode(place[1], name), name) for name, meant in state.states.items() if meant == wanted)
     raws = [item for item in raws if item[0]] or raws
-    return [name for step, (raw, name) in enumerate(raws) if raw == raws[0][0] + step]
+    return [(raw, name) for step, (raw, name) in enumerate(raws) if raw == raws[0][0] + step]
 
 
 # ---- messages.h --------------------------------------------------------------------------------------------

@@ -107,7 +107,7 @@ def test_the_image_ends_in_the_usual_crc_32(make_bms: MakeBms) -> None:
 
 
 def test_an_unreset_broken_image_is_still_reported_after_another_power_cycle(make_bms: MakeBms) -> None:
-    first = make_bms(nvm=b"\xff" * 204)
+    first = make_bms(nvm=b"\xff" * 236)
     first.run(0.5)
     second = make_bms(nvm=first.nvm())
     second.run(0.5)

@@ -63,11 +63,10 @@ def drive(times: float) -> tuple[Numbers, Numbers]:
 
 
 def tables_of(cell: CellFile, parallel: int) -> Mapping[str, Any]:
-    """The kernel's tables without hysteresis, which the Thevenin circuit does not have."""
+    """The kernel's tables as its configuration takes them."""
     model = cell.model(parallel)
     found = {item.name: getattr(model, item.name) for item in fields(model)}
-    lists = {name: value.ravel().tolist() for name, value in found.items() if isinstance(value, np.ndarray)}
-    return {**found, **lists, "hysteresis_v": [0.0] * len(model.soc)}
+    return {name: value.ravel().tolist() if isinstance(value, np.ndarray) else value for name, value in found.items()}
 
 
 def compare(make_plant: MakePlant, chemistry: str) -> Compared:

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The cells of the plant as PyBaMM's Thevenin model: the same tables, another author, another solver.
 
-Its circuit has no hysteresis, and its open-circuit voltage no temperature; the latter is given to it. It counts what
-goes into an RC pair as heat at once, the plant what its resistor turns into heat: over a cycle that is the same.
+Its circuit has no hysteresis, and its open-circuit voltage no temperature; both are given to it, hysteresis as one
+more state. It counts what goes into an RC pair as heat at once, the plant what its resistor turns into heat: over a
+cycle that is the same.
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from harness.rig.cellfile import CellFile
 
 Numbers = NDArray[np.float64]
 KELVIN = 273.15
+SECONDS_PER_HOUR = 3600.0
+HYSTERESIS = "Hysteresis"
 WIDE_V = (0.1, 10.0)  # cut-off voltages that end nothing
 NO_JIG_J_PER_K = 1e12  # the coolant keeps its temperature
 
@@ -43,6 +46,7 @@ def solve(
 
         options = {"number of rc elements": 2, "diffusion element": "false"}
         model = pybamm.equivalent_circuit.Thevenin(options=options)
+        _add_hysteresis(pybamm, model, cell, parallel)
         values = _parameters(pybamm, cell, parallel, soc, cooling)
         values["Current function [A]"] = lambda t: pybamm.Interpolant(knots_s, knots_a, t, interpolator="linear")
         solver = pybamm.IDAKLUSolver(rtol=1e-8, atol=1e-9)
@@ -50,10 +54,16 @@ def solve(
         return simulation.solve(t_eval=knots_s, t_interp=t_s)
 
 
-def _parameters(pybamm: Any, cell: CellFile, parallel: int, soc: float, cooling: Cooling) -> dict[str, Any]:
-    tables = cell.model(parallel)
-    share = {"R1": tables.r1_ratio, "R2": tables.r2_ratio}
-    tau_s = {"C1": tables.tau1_s, "C2": tables.tau2_s}
+def _add_hysteresis(pybamm: Any, model: Any, cell: CellFile, parallel: int) -> None:
+    """It nears -1 while the cell is discharged and +1 while it is charged, by the charge that flows."""
+    state, current_a = pybamm.Variable(HYSTERESIS), model.variables["Current [A]"]
+    scale_as = cell.capacity_ah * parallel * SECONDS_PER_HOUR * cell.open_circuit.hysteresis_soc
+    model.rhs[state] = (-current_a - abs(current_a) * state) / scale_as
+    model.initial_conditions[state] = pybamm.Scalar(0.0)
+
+
+def _open_circuit(pybamm: Any, tables: Any) -> tuple[Any, Any]:
+    """The open-circuit voltage over charge and temperature with hysteresis, and the change of it that makes heat."""
 
     def over_soc(values: Numbers, at: Any) -> Any:
         return pybamm.Interpolant(tables.soc, values, at, interpolator="linear")
@@ -61,9 +71,26 @@ def _parameters(pybamm: Any, cell: CellFile, parallel: int, soc: float, cooling:
     def entropy(at: Any) -> Any:
         return over_soc(tables.entropy_v_per_k, at)
 
+    def hysteresis_v(at: Any) -> Any:
+        return pybamm.Variable(HYSTERESIS) * over_soc(tables.hysteresis_v, at)
+
     def ocv(at: Any) -> Any:
         degc = pybamm.Variable("Cell temperature [degC]")
-        return over_soc(tables.ocv_v, at) + entropy(at) * (degc - tables.reference_temp_degc)
+        return over_soc(tables.ocv_v, at) + entropy(at) * (degc - tables.reference_temp_degc) + hysteresis_v(at)
+
+    def reversible(_ocv: Any, degc: Any) -> Any:
+        at = pybamm.Variable("SoC")
+        return entropy(at) + hysteresis_v(at) / (degc + KELVIN)  # its heat is current times this times temperature
+
+    return ocv, reversible
+
+
+def _parameters(pybamm: Any, cell: CellFile, parallel: int, soc: float, cooling: Cooling) -> dict[str, Any]:
+    tables = cell.model(parallel)
+    share = {"R1": tables.r1_ratio, "R2": tables.r2_ratio}
+    tau_s = {"C1": tables.tau1_s, "C2": tables.tau2_s}
+
+    ocv, reversible = _open_circuit(pybamm, tables)
 
     def r0(degc: Any, current: Any, at: Any) -> Any:
         places = (tables.temp_degc, tables.soc)
@@ -92,7 +119,7 @@ def _parameters(pybamm: Any, cell: CellFile, parallel: int, soc: float, cooling:
         "Jig thermal mass [J/K]": NO_JIG_J_PER_K,
         "Jig-air heat transfer coefficient [W/K]": 0.0,
         "Open-circuit voltage [V]": ocv,
-        "Entropic change [V/K]": lambda _ocv, _degc: entropy(pybamm.Variable("SoC")),
+        "Entropic change [V/K]": reversible,
         "R0 [Ohm]": r0,
         **{f"{name} [Ohm]": pair(name) for name in share},
         **{f"{name} [F]": pair(name) for name in tau_s},

@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Requests and answers of ISO 14229-1: written, read, and found in recorded frames.
+
+Only what the harness asks for; udsoncan knows far more services, but its client lives in real time, and a record needs
+no client. The tests hold both against each other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.canbus.diagnostics import Diagnostics
+from harness.canbus.isotp import Transfer, assemble
+from harness.trace import DUT_NODE, Frames
+
+SESSIONS = {"default": 0x01, "extended": 0x03}
+SESSION, RESET, CLEAR, CODES, READ, PRESENT = 0x10, 0x11, 0x14, 0x19, 0x22, 0x3E
+ACTIVE_SESSION = 0xF186
+NEGATIVE, POSITIVE, PENDING = 0x7F, 0x40, 0x78
+REASONS = {
+    0x10: "general reject",
+    0x11: "service not supported",
+    0x12: "sub-function not supported",
+    0x13: "incorrect message length",
+    0x14: "response too long",
+    0x21: "busy, repeat",
+    0x22: "conditions not correct",
+    0x24: "request sequence error",
+    0x31: "request out of range",
+    0x33: "security access denied",
+    0x78: "response pending",
+    0x7E: "sub-function not supported in this session",
+    0x7F: "service not supported in this session",
+}
+STATUS_BITS = (
+    "testFailed",
+    "testFailedThisOperationCycle",
+    "pendingDTC",
+    "confirmedDTC",
+    "testNotCompletedSinceLastClear",
+    "testFailedSinceLastClear",
+    "testNotCompletedThisOperationCycle",
+    "warningIndicatorRequested",
+)
+NOT_TESTED = 0x50  # the two bits of a code whose test has not been completed
+READ_CODES = bytes([CODES, 0x02, 0xFF])
+CLEAR_CODES = bytes([CLEAR, 0xFF, 0xFF, 0xFF])
+HARD_RESET = bytes([RESET, 0x01])
+TESTER_PRESENT = bytes([PRESENT, 0x00])
+_ERROR_OR_UNHEARD = 0x10 | 0x20
+_LISTS = (0x02, 0x0A)
+
+
+def session_request(name: str) -> bytes:
+    """To change into a session of SESSIONS."""
+    return bytes([SESSION, SESSIONS[name]])
+
+
+def read_request(identifier: int) -> bytes:
+    """To read one data identifier."""
+    return bytes([READ, identifier >> 8, identifier & 0xFF])
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """A request as it was complete on the bus, and the answer: b"" and NaN when none was complete before the next.
+
+    The answer begins at `answer_s` and is complete at `complete_s`. `status` is that of every trouble code of the
+    profile, by its fault, where the answer lists them all; one that is not listed is 0. `values` are the quantities
+    that were read.
+    """
+
+    request_s: float
+    request: bytes
+    answer_s: float = math.nan
+    complete_s: float = math.nan
+    answer: bytes = b""
+    status: Mapping[str, int] | None = None
+    values: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def positive(self) -> bool:
+        """Whether the controller did what was asked."""
+        return bool(self.answer) and self.answer[0] == self.request[0] + POSITIVE
+
+    @property
+    def refused(self) -> int | None:
+        """The reason of a negative answer."""
+        negative = self.answer[:2] == bytes([NEGATIVE, self.request[0]]) and len(self.answer) > 2  # noqa: PLR2004
+        return self.answer[2] if negative else None
+
+
+def codes_of(answer: bytes) -> dict[int, int] | None:
+    """Status by number of the trouble codes in an answer to 0x19 02 or 0A; None when it is none or cut short."""
+    head = 3
+    if len(answer) < head or answer[0] != CODES + POSITIVE or answer[1] not in _LISTS or (len(answer) - head) % 4:
+        return None
+    parts = [answer[at : at + 4] for at in range(head, len(answer), 4)]
+    return {int.from_bytes(part[:3], "big"): part[3] for part in parts}
+
+
+def status_text(status: int) -> str:
+    """The names of the bits that are set."""
+    return ", ".join(name for place, name in enumerate(STATUS_BITS) if status >> place & 1) or "none"
+
+
+def code_text(number: int) -> str:
+    """A trouble code as workshops write it (SAE J2012): "P1A12", with its failure type "P1A12-00"."""
+    high = number >> 16
+    return f"{'PCBU'[high >> 6]}{high >> 4 & 3}{high & 15:X}{number >> 8 & 0xFF:02X}-{number & 0xFF:02X}"
+
+
+def status_of(request: bytes, answer: bytes, diagnostics: Diagnostics) -> dict[str, int] | None:
+    """The status of every fault that has a trouble code, where the answer tells all of them."""
+    if request != READ_CODES and request[:2] != bytes([CODES, _LISTS[1]]):
+        return None
+    codes = codes_of(answer)
+    if codes is None:
+        return None
+    return {fault: codes.get(number, 0) for number, fault in diagnostics.codes.items()}
+
+
+def values_of(answer: bytes, diagnostics: Diagnostics, asked: int) -> dict[str, float]:
+    """The quantity behind a single identifier that was read; empty for one the profile does not have."""
+    known = diagnostics.identifiers.get(asked)
+    if known is None or answer[:3] != bytes([READ + POSITIVE, asked >> 8, asked & 0xFF]):
+        return {}
+    quantity, entry = known
+    return {quantity: int.from_bytes(answer[3:], "big", signed=entry.signed) * entry.scale + entry.offset}
+
+
+def dialogue(frames: Frames, diagnostics: Diagnostics | None) -> tuple[Exchange, ...]:
+    """Every whole request in recorded frames, with its answer, in the order of time."""
+    if diagnostics is None:
+        return ()
+    asked = (frames.id == diagnostics.request_id) & (frames.node != DUT_NODE)
+    if not asked.any():
+        return ()
+    good = ((frames.flags & 1) == int(diagnostics.extended)) & ((frames.flags & _ERROR_OR_UNHEARD) == 0)
+    requests = assemble(_rows(frames, np.flatnonzero(good & asked)))
+    answers = assemble(_rows(frames, np.flatnonzero(good & (frames.id == diagnostics.response_id))))
+    return tuple(_paired(requests, answers, diagnostics))
+
+
+def _rows(frames: Frames, rows: NDArray[np.intp]) -> Iterator[tuple[float, bytes]]:
+    for row in rows.tolist():
+        yield float(frames.t_ns[row]) / 1e9, frames.data[row, : frames.length[row]].tobytes()
+
+
+def _paired(
+    requests: tuple[Transfer, ...], answers: tuple[Transfer, ...], diagnostics: Diagnostics
+) -> Iterator[Exchange]:
+    """An answer belongs to the last request before it; "response pending" is none yet."""
+    waiting = [answer for answer in answers if not _is_pending(answer.data)]
+    for place, request in enumerate(requests):
+        until_s = requests[place + 1].end_s if place + 1 < len(requests) else math.inf
+        found = next((answer for answer in waiting if request.end_s <= answer.start_s <= until_s), None)
+        if found is None:
+            yield Exchange(request.end_s, request.data)
+            continue
+        yield exchange_of(
+            request.data,
+            found.data,
+            diagnostics,
+            request_s=request.end_s,
+            answer_s=found.start_s,
+            complete_s=found.end_s,
+        )
+
+
+def exchange_of(
+    request: bytes,
+    answer: bytes,
+    diagnostics: Diagnostics,
+    *,
+    request_s: float = 0.0,
+    answer_s: float,
+    complete_s: float,
+) -> Exchange:
+    """A request with its answer, read."""
+    status = status_of(request, answer, diagnostics)
+    single = request[:1] == bytes([READ]) and len(request) == 3  # noqa: PLR2004 - service and one identifier
+    values = values_of(answer, diagnostics, int.from_bytes(request[1:], "big")) if single else {}
+    return Exchange(request_s, request, answer_s, complete_s, answer, status, values)
+
+
+def answers(request: bytes, answer: bytes) -> bool:
+    """Whether an answer is to this request and final: "response pending" is none yet."""
+    negative = answer[:2] == bytes([NEGATIVE, request[0]]) and answer[2:3] != bytes([PENDING])
+    return negative or answer[:1] == bytes([request[0] + POSITIVE])
+
+
+def _is_pending(answer: bytes) -> bool:
+    return answer[:1] == bytes([NEGATIVE]) and answer[2:3] == bytes([PENDING])
+
+
+def restarts(exchanges: tuple[Exchange, ...]) -> NDArray[np.float64]:
+    """When resets were acknowledged: from then on the controller starts anew."""
+    return np.array([e.complete_s for e in exchanges if e.request[0] == RESET and e.positive], np.float64)

@@ -1,0 +1,216 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Judges the diagnostics of a controller: answers, refusals, sessions, resets, values read, and trouble codes.
+
+Works on the requests that were complete on the bus and what was answered, on a bench and on a record alike.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+from harness.requirements.evidence import Exchange
+from harness.requirements.findings import Tally, conclude, margin_key, not_exercised, with_unit
+from harness.requirements.intervals import covers
+from harness.requirements.model import Diagnosis
+from harness.requirements.record import Record
+from harness.requirements.troublecodes import SETTLE_S, judge_codes
+from harness.units import CONTROLLER_STATES
+from harness.verdict import Verdict
+
+SESSION, RESET, CLEAR, CODES, READ, PRESENT = 0x10, 0x11, 0x14, 0x19, 0x22, 0x3E
+DEFAULT = 0x01
+_ACTIVE_SESSION = bytes([READ, 0xF1, 0x86])
+_LENGTHS: Mapping[int, tuple[int, ...]] = {SESSION: (2,), RESET: (2,), CLEAR: (4,), PRESENT: (2,)}
+_SILENT = 0x80  # bit of a sub-function: no positive answer wanted
+_SERVICE, _SUBFUNCTION, _LENGTH, _CONDITIONS, _RANGE, _IN_SESSION = 0x11, 0x12, 0x13, 0x22, 0x31, 0x7F
+_RESERVED = 0x7F  # as a sub-function
+_COMPLETE_S = 0.2  # the longest answer takes no longer
+_VALUE_S = 0.3  # a value read is compared with what was reported this long around
+_IDLE = "no diagnostic request"
+
+
+def judge_diagnosis(requirement: Diagnosis, record: Record) -> Verdict:
+    """The verdict on one rule about diagnostics."""
+    tally = Tally()
+    rule = _RULES.get(requirement.rule)
+    if rule is not None:
+        rule(requirement, record, tally)
+    else:
+        judge_codes(requirement.rule, record, tally)
+    times = tally.must + tally.must_not
+    return conclude(
+        requirement,
+        tally,
+        passed=f"held {times} times in {len(record.exchanges())} diagnostic requests",
+        in_band="the time between two requests was too close to that of the session",
+        idle="no diagnostic request that tests it",
+    )
+
+
+def quick_diagnosis(requirement: Diagnosis) -> Callable[[Record], Verdict | None]:
+    """A first look: the verdict where nobody asked anything."""
+    idle = not_exercised(requirement, _IDLE)
+    return lambda record: None if record.exchanges() else idle
+
+
+def refusal_of(request: bytes) -> int | None:
+    """The reason for which a request must be refused in every session and state; None: it may be accepted."""
+    service, length = request[0], len(request)
+    if service not in (*_LENGTHS, CODES, READ):
+        return _SERVICE
+    if service in _LENGTHS and length not in _LENGTHS[service]:
+        return _LENGTH
+    if service == READ:
+        odd = length % 2 == 1 and length > 1
+        return (_RANGE if request[1:] == b"\xff\xff" else None) if odd else _LENGTH
+    if service in (SESSION, CODES) and length > 1 and request[1] == _RESERVED:
+        return _SUBFUNCTION
+    return _SUBFUNCTION if service == PRESENT and request[1] & ~_SILENT else None
+
+
+def _silent(exchange: Exchange) -> bool:
+    """Whether a positive answer is not wanted."""
+    service, request = exchange.request[0], exchange.request
+    return service in (SESSION, RESET, PRESENT) and len(request) > 1 and bool(request[1] & _SILENT)
+
+
+def _answered(requirement: Diagnosis, record: Record, tally: Tally) -> None:
+    exchanges = record.exchanges()
+    for place, exchange in enumerate(exchanges):
+        until_s = exchange.request_s + requirement.within_s + record.slack_s
+        next_s = exchanges[place + 1].request_s if place + 1 < len(exchanges) else record.end_s
+        up = covers(record.operational(), exchange.request_s - SETTLE_S, until_s)
+        if not up or next_s < until_s + _COMPLETE_S or (_silent(exchange) and not exchange.answer):
+            continue
+        tally.demanded(exchange.request_s)
+        asked = f"the request {exchange.request.hex(' ').upper()} at {exchange.request_s:.3f} s"
+        if math.isnan(exchange.answer_s):
+            tally.fail(exchange.request_s, f"{asked} has no whole answer")
+            continue
+        late_s = exchange.answer_s - exchange.request_s
+        tally.narrow("ms", 1e3 * (requirement.within_s - late_s))
+        if exchange.answer_s > until_s:
+            tally.fail(
+                exchange.request_s, f"{asked} was answered after {late_s:.3f} s, {requirement.within_s:g} s allowed"
+            )
+
+
+def _refused(_: Diagnosis, record: Record, tally: Tally) -> None:
+    for exchange in record.exchanges():
+        reason = refusal_of(exchange.request)
+        if reason is None or not exchange.answer:
+            continue
+        tally.demanded(exchange.request_s)
+        if exchange.refused != reason:
+            asked = f"{exchange.request.hex(' ').upper()} at {exchange.request_s:.3f} s"
+            told = exchange.answer[:8].hex(" ").upper()
+            tally.fail(exchange.request_s, f"{asked} was answered with {told}, to be refused with 0x{reason:02X}")
+
+
+def _session(requirement: Diagnosis, record: Record, tally: Tally) -> None:
+    """Follow the session through the record; None where it cannot be known."""
+    session: int | None = None
+    last_s = -math.inf
+    restarts = record.power_ons()
+    least_s, most_s = requirement.s3_s
+    for exchange in record.exchanges():
+        began = any(last_s < t_s <= exchange.request_s for t_s in restarts)
+        gap_s = exchange.request_s - last_s
+        over = gap_s > most_s + record.slack_s
+        if began or (over and session is not None):
+            session, expired = DEFAULT, not began and session != DEFAULT
+        else:
+            expired = False
+            session = session if session == DEFAULT or gap_s < least_s - record.slack_s else None
+        if exchange.request == _ACTIVE_SESSION and exchange.positive and session is not None:
+            _compare_session(exchange, session, tally, expired=expired, gap_s=gap_s)
+        if exchange.request[0] == SESSION:
+            session = exchange.request[1] & ~_SILENT if exchange.positive else None if not exchange.answer else session
+        last_s = exchange.request_s
+
+
+def _compare_session(exchange: Exchange, session: int, tally: Tally, *, expired: bool, gap_s: float) -> None:
+    found = exchange.answer[-1]
+    if expired:
+        tally.demanded(exchange.request_s)
+    else:
+        tally.must_not += 1
+    if found != session:
+        since = f"{gap_s:.3f} s after the request before" if math.isfinite(gap_s) else "at first"
+        tally.fail(exchange.request_s, f"session 0x{found:02X} is active {since}, expected 0x{session:02X}")
+
+
+def _reset(requirement: Diagnosis, record: Record, tally: Tally) -> None:
+    """Refused while a main contactor is commanded closed; otherwise the controller starts anew."""
+    for exchange in record.exchanges():
+        if exchange.request[:1] != bytes([RESET]) or not exchange.answer or len(exchange.request) != _LENGTHS[RESET][0]:
+            continue
+        closed = _contactors(record, exchange)
+        if closed:
+            tally.must_not += 1
+            if exchange.positive:
+                tally.fail(
+                    exchange.request_s, f"a reset at {exchange.request_s:.3f} s was accepted with contactors closed"
+                )
+        elif closed is False and exchange.positive:
+            tally.demanded(exchange.request_s)
+            deadline_s = exchange.complete_s + requirement.within_s + record.slack_s
+            if deadline_s < record.end_s and not _started_anew(record, exchange, deadline_s):
+                tally.fail(
+                    exchange.complete_s, f"no start-up was reported after the reset at {exchange.request_s:.3f} s"
+                )
+
+
+def _contactors(record: Record, exchange: Exchange) -> bool | None:
+    """Whether a main contactor was commanded closed around a request; None: it changed, or is not known."""
+    seen: set[bool] = set()
+    for quantity in ("contactor_positive", "contactor_negative"):
+        series = record.series("output", quantity)
+        if series is None:
+            return None
+        keep = (series.t_s >= exchange.request_s - SETTLE_S) & (series.t_s <= exchange.answer_s)
+        values = series.value[keep] > 0.5  # noqa: PLR2004 - between open and closed
+        if not len(values) or values.all() != values.any():
+            return None
+        seen.add(bool(values.any()))
+    return True in seen
+
+
+def _started_anew(record: Record, exchange: Exchange, deadline_s: float) -> bool:
+    """Whether "init" was reported after a reset, or a fault that is latched over it."""
+    state = record.raw("reported", "bms_state")
+    if state is None:
+        return True
+    keep = (state.t_s > exchange.complete_s) & (state.t_s <= deadline_s)
+    wanted = (CONTROLLER_STATES["init"], CONTROLLER_STATES["latched"], CONTROLLER_STATES["fault"])
+    return bool(keep.any()) and any(bool((state.value[keep] == number).any()) for number in wanted)
+
+
+def _value(requirement: Diagnosis, record: Record, tally: Tally) -> None:
+    assert requirement.quantity is not None
+    reported = record.raw("reported", requirement.quantity)
+    if reported is None:
+        return
+    for exchange in record.exchanges():
+        value = exchange.values.get(requirement.quantity)
+        if value is None:
+            continue
+        near = abs(reported.t_s - exchange.answer_s) <= _VALUE_S
+        told = reported.value[near]
+        if len(told):
+            tally.demanded(exchange.request_s)
+            low, high = float(told.min()) - requirement.tolerance, float(told.max()) + requirement.tolerance
+            tally.narrow(margin_key(requirement.quantity), min(value - low, high - value))
+            if not low <= value <= high:
+                read = f"{requirement.quantity} read as {with_unit(requirement.quantity, value)}"
+                tally.fail(exchange.request_s, f"{read} at {exchange.request_s:.3f} s, reported as {told[0]:.6g}")
+
+
+_RULES: Mapping[str, Callable[[Diagnosis, Record, Tally], None]] = {
+    "answered": _answered,
+    "refused": _refused,
+    "session": _session,
+    "reset": _reset,
+    "value": _value,
+}
