@@ -75,6 +75,11 @@ class Rig:
             vars(view).update(shared, profile=profile)  # what cached properties would find
         return views
 
+    def profile_of(self, string: int) -> Profile:
+        """The profile of one of several strings, counted from 1; 0 = that of the rig."""
+        views = self.strings() if string else ()
+        return views[string - 1].profile if string <= len(views) and views else self.profile
+
     def _wrong_offset(self, found: str) -> RigError:
         text, key = read_text(self.path), ("strings", "identifier_offset")
         allowed = "an offset that keeps the identifiers of all strings apart and in their range"

@@ -4,13 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from harness.rig import find_rig, load_rig
+from harness.rig.judging import judge_trace
 from harness.rig.session import Run, Session
 from harness.scenario import Action, Command, CommandAction, Scenario, Start, begin
+from harness.trace import load, save
 from harness.verdict import Outcome
 
 RIG = "hybrid-storage-nmc"
@@ -100,6 +103,17 @@ def test_a_string_far_behind_leaves_the_others(session: Session) -> None:
     assert not truth(run, "contactor_positive")[-1]
     assert {2.0} == set(truth(run, "strings_connected").tolist())  # the others stay
     assert failed(run) == set()
+
+
+def test_a_saved_recording_is_judged_with_the_identifiers_of_its_string(session: Session, tmp_path: Path) -> None:
+    run = rejoin(session, 3, 75.0, 15.0)
+    save(run.trace, tmp_path / "trace.npz")
+    trace = load(tmp_path / "trace.npz")
+    rig = session.rig
+    judged = judge_trace(trace, rig.profile_of(trace.header["string"]), rig.requirements, timing_s=0.01, boot_s=0.6)
+    found = {verdict.requirement: verdict for verdict in judged.verdicts}
+    assert (Outcome.PASS, 1) == (found["STR-WAIT-1"].outcome, found["STR-WAIT-1"].exercised.must)
+    assert rig.profile is rig.profile_of(0)
 
 
 def test_faults_are_told_in_the_order_of_the_scenario_whatever_their_string(session: Session) -> None:
