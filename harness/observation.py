@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from harness import charging
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
@@ -69,6 +70,7 @@ class Observation:
         self._decoded: Decoded | None = None
         self._received: Receptions | None = None
         self._exchanges: tuple[Exchange, ...] | None = None
+        self._session: charging.Session | None = None
         self._bits: dict[tuple[Side, str], NDArray[np.uint8] | None] = {}
         self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
@@ -80,6 +82,7 @@ class Observation:
             **{value: partial(self._told, value) for value in TOLD},
             "vehicle_frames_corrupt": lambda: self._reception().corrupt("vehicle", self._trace.t_s),
             "charger_frames_corrupt": lambda: self._reception().corrupt("charger", self._trace.t_s),
+            **{name: partial(self._charging, name) for name in charging.QUANTITIES},
             "mode_requested": lambda: self._reception().mode(self._trace.t_s),
             "soc_before_off_pct": partial(self._told_before_off, "soc_pct"),
             "can_recovered": partial(recovered, self._trace),
@@ -124,9 +127,7 @@ class Observation:
         return self._series("output", quantity)
 
     def reported(self, quantity: str) -> Series | None:
-        """What the controller said on the bus: None when the profile maps no signal to the quantity, empty when the
-        signal never came. States the profile does not name are -1.
-        """
+        """What it said on the bus: None without a signal, empty when it never came; states without a name are -1."""
         key = ("reported", quantity)
         if key not in self._cache:
             self._cache[key] = self._report(quantity)
@@ -166,9 +167,7 @@ class Observation:
         return self._messages[key]
 
     def resets(self) -> NDArray[np.float64]:
-        """Times at which a fault reset was requested on the bus: the command's signals took their values. Power-ons
-        with a damaged non-volatile image are among them: what was latched before can no longer be known.
-        """
+        """Times of fault resets asked for on the bus, and of power-ons with a damaged image: latches are unknown."""
         return np.sort(np.concatenate((forgotten(self._trace), asked(self._profile, self.decoded, "reset-faults"))))
 
     def resets_heard(self) -> NDArray[np.float64]:
@@ -325,9 +324,7 @@ class Observation:
         return None if before is None else told_before_off(self._trace, before)
 
     def _message_age(self, quantity: str) -> Values | None:
-        """Age of the oldest message meant, counted anew whenever the controller could not have heard it: switched off,
-        or (charger) unplugged. 0 there.
-        """
+        """Age of the oldest message meant; 0 while the controller could not have heard it: off, (charger) unplugged."""
         node = MESSAGE_AGES[quantity]
         messages = self._profile.aged(quantity, node)
         if not messages:
@@ -340,6 +337,10 @@ class Observation:
         if deaf is not None:
             age = np.minimum(age, t_s - np.maximum.accumulate(np.where(deaf, t_s, 0.0)))
         return age
+
+    def _charging(self, quantity: str) -> Values | None:
+        self._session = self._session or charging.session_of(self._trace, self._column)
+        return self._session.values(quantity) if self._session.seen else None
 
     def _told(self, value: str) -> Values | None:
         return told(self._profile, self._reception(), self.decoded, value, self._trace.t_s)

@@ -240,6 +240,8 @@ def states_of(signal: Signal) -> dict[str, str]:
     """Names of a value table that read like states of a controller, with the state."""
     found = {}
     for raw, name in sorted(signal.states.items()):
+        if not 0 <= raw < 1 << (signal.length - signal.signed):
+            continue  # the signal cannot carry it
         words = {part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)}
         for state, known in STATE_WORDS.items():
             if words & set(known):

@@ -16,9 +16,6 @@ from harness.faults.model import FaultKind, Parameter
 _WIDE = 100.0
 
 
-_RIGS = {"": "ebus-lfp", "line": "trolleybus-lto", "rectifier": "ups-lfp"}  # that have what a fault needs
-
-
 @click.command()
 @click.argument("kind", required=False)
 @json_option
@@ -84,18 +81,18 @@ def _print_kind(entry: FaultKind) -> None:
     ]
     _print_table(("parameter", "unit", "allowed", "default", "meaning"), rows)
     words = " ".join(f"{p.name}={_example(p)}" for p in entry.parameters if p.default is None)
+    shipped = _rigs_with(entry.needs) if entry.needs else ["ebus-lfp"]
     if entry.needs:
-        click.echo(f"\nonly on rigs with {NEEDS[entry.needs]}")
-    rig = _rig_with(entry.needs)
+        click.echo(f"\nonly on rigs with {NEEDS[entry.needs]}: {', '.join(shipped) or 'no shipped rig'}")
+    rig = shipped[0] if shipped else "RIG"
     click.echo(f"\nexample: {f'bms-harness inject {rig} {entry.kind} {words}'.strip()}")
 
 
-def _rig_with(need: str) -> str:
-    """A shipped rig that has it, or RIG."""
-    from harness.rig import shipped_rigs  # noqa: PLC0415 - not needed for --help
+def _rigs_with(feature: str) -> list[str]:
+    """The shipped rigs that have something not every rig has."""
+    from harness.rig import load_rig, shipped_rigs  # noqa: PLC0415 - not needed for --help
 
-    wanted = _RIGS[need]
-    return wanted if wanted in {path.stem for path in shipped_rigs()} else "RIG"
+    return [rig.name for rig in map(load_rig, shipped_rigs()) if feature in rig.features]
 
 
 def _example(parameter: Parameter) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -163,6 +164,11 @@ def _long(seconds: float) -> str:
     return f"{int(days)} d {clock}" if days else clock
 
 
+def _number(value: float) -> float | None:
+    """For JSON, which has no NaN."""
+    return value if math.isfinite(value) else None
+
+
 def _csv(run: LongRun) -> str:
     rows = zip(*(column.tolist() for column in run.history.values()), strict=True)
     lines = [",".join(run.history), *(",".join(f"{value:.7g}" for value in row) for row in rows)]
@@ -180,6 +186,8 @@ def _record(rig: Rig, run: LongRun) -> dict[str, Any]:
         "tick_by_tick_s": run.ticked_s,
         "awake_s": dict(run.awake_s),
         "pieces": run.pieces,
+        "soc_pct": _number(run.soc_pct[0]),
+        "soc_reported_pct": _number(run.soc_pct[1]),
         "faults": [
             {"label": f.label, "kind": f.kind, "fired": f.fired, "first_fired_s": f.first_fired_s} for f in run.faults
         ],
@@ -212,6 +220,7 @@ def _show(rig: Rig, run: LongRun, *, repeat: str) -> None:
             else f"first told the controller at {_long(fault.first_fired_s)}"
         )
         console.print(f"fault {fault.label}: {when}", highlight=False, markup=False)
+    console.print(f"SOC at the end {run.soc_pct[0]:.2f} %, reported {run.soc_pct[1]:.1f} %", highlight=False)
     ratio = run.done_s / run.seconds if run.seconds > 0.0 else 0.0
     console.print(terminal.outcome_text(run.outcome), end=": ")
     console.print(

@@ -33,6 +33,7 @@ _FINDABLE = ("SENSE_CURRENT_A",)  # unplugged, it is missed
 _STALE = "the age of a sample is known only inside the front end"
 _COLLISION = "a CAN adapter cannot send at the very time another node does"
 _OWN_FRAMES = "frames of the controller itself are on the wire before the harness sees them"
+_CHARGER = "the charger of the harness is part of the simulation"
 _SEEN = "a frame that is on the wire reaches its receiver: only seen_by = nobody"
 
 
@@ -79,6 +80,8 @@ def _of_effect(effect: Effect, together: tuple[Effect, ...]) -> str:
         return _POINTS[effect.point]
     if effect.point == "FOREIGN_SENDER" and effect.extra.get("mode"):
         return _COLLISION
+    if effect.point.startswith("GBT_"):
+        return _CHARGER
     if effect.op == "STALE":
         return _STALE
     impossible = any(other.op == "SET" and other.point == effect.point for other in together)

@@ -8,12 +8,12 @@ from difflib import get_close_matches
 
 from harness.errors import UsageError
 from harness.faults.bench import obstacle
-from harness.faults.kinds import actuators, can, cells, electronics, overhead, rectifier, sensing, surroundings
+from harness.faults.kinds import actuators, can, cells, charger, electronics, overhead, rectifier, sensing, surroundings
 from harness.faults.model import TIMING, FaultKind, Parameter
 
 CATALOGUE: tuple[FaultKind, ...] = tuple(
     replace(kind, bench_obstacle=obstacle(kind))
-    for part in (cells, sensing, actuators, electronics, surroundings, overhead, rectifier, can)
+    for part in (cells, sensing, actuators, electronics, surroundings, overhead, rectifier, charger, can)
     for kind in part.KINDS
 )
 

@@ -12,6 +12,7 @@ from typing import Literal
 NEEDS: Mapping[str, str] = {
     "line": "an overhead line: line_v and line_kw in the duty that [load] names",
     "rectifier": "a rectifier that floats the pack: line_v in the duty that [load] names, and float_v of [load]",
+    "gbt": 'a GB/T 27930 charger: protocol = "gbt-27930" in [charger]',
 }
 
 Role = Literal["value", "index", "message", "option"]
@@ -93,7 +94,8 @@ class FaultKind:
     the controller is given, "truth.<q>" what is true, with the quantities of `harness.units` and the columns of a
     trace; "given.now_s" is the controller's clock, "boot" what it finds when it starts, "bus" the frames.
 
-    `needs` names what a rig must have for it: "line" an overhead line. "" = every rig has it.
+    `needs` names what a rig must have for it: "line" an overhead line, "gbt" a charger that speaks
+    GB/T 27930. "" = every rig has it.
     """
 
     kind: str

@@ -53,6 +53,42 @@ typedef struct bh_bus_config {
     uint32_t data_bitrate; /* FD data phase; 0 = classic only */
 } bh_bus_config;
 
+/* Messages of a charger that speaks GB/T 27930; the last stands for its answers to packets. */
+enum {
+    BH_GBT_CHM = 0,
+    BH_GBT_CRM,
+    BH_GBT_CTS,
+    BH_GBT_CML,
+    BH_GBT_CRO,
+    BH_GBT_CCS,
+    BH_GBT_CST,
+    BH_GBT_CSD,
+    BH_GBT_CEM,
+    BH_GBT_TRANSPORT,
+    BH_N_GBT_SENT
+};
+
+/* Messages it hears. */
+enum {
+    BH_GBT_BHM = 0,
+    BH_GBT_BRM,
+    BH_GBT_BCP,
+    BH_GBT_BRO,
+    BH_GBT_BCL,
+    BH_GBT_BCS,
+    BH_GBT_BSM,
+    BH_GBT_BST,
+    BH_GBT_BSD,
+    BH_GBT_BEM,
+    BH_N_GBT_HEARD
+};
+
+/* Why it stops: the fields of CST. */
+enum { BH_GBT_STOP_REACHED = 0, BH_GBT_STOP_MANUAL, BH_GBT_STOP_FAULT, BH_GBT_STOP_BMS, BH_N_GBT_STOPS };
+
+/* What charger and BMS speak with each other. */
+enum { BH_PROTOCOL_CYCLIC = 0 /* messages of the rest bus */, BH_PROTOCOL_GBT_27930 };
+
 /* Environment values that cyclic messages carry and that frames of the DUT command. */
 enum {
     BH_VALUE_NONE = 0,

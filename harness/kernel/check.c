@@ -171,6 +171,8 @@ static const char *check_environment(const bh_environment_config *environment) {
         {"environment.charger_max_a", environment->charger_max_a, 0, 1e5},
         {"environment.charger_max_v", environment->charger_max_v, 0, 1e5},
         {"environment.charger_slope_a_per_s", environment->charger_slope_a_per_s, 1e-3, 1e9},
+        {"environment.charger_protocol", environment->charger_protocol, BH_PROTOCOL_CYCLIC, BH_PROTOCOL_GBT_27930},
+        {"environment.charger_min_v", environment->charger_min_v, 0, 1e5},
     };
     if ((problem = CHECK_BOUNDS(bounds)) != NULL || (problem = check_line(environment)) != NULL) {
         return problem;

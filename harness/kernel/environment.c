@@ -109,12 +109,15 @@ static void follow_limits(bh_plant *plant, const bh_heard *heard, uint64_t now_n
 /* ---- demand ---------------------------------------------------------------------------------------------------- */
 
 static double charger_target(const bh_plant *plant, const bh_distortion *bent) {
-    const double limit_a = bent->charger_ignores_limits ? HUGE_VAL : plant->environment.charge_limit_a;
+    const bh_environment *environment = &plant->environment;
+    const double allowed_a = environment->charger_speaks ? environment->order_a : environment->charge_limit_a;
+    const double limit_a = bent->charger_ignores_limits ? HUGE_VAL : allowed_a;
     return limit_a < plant->surroundings.charger_max_a ? limit_a : plant->surroundings.charger_max_a;
 }
 
 static double charger_voltage(const bh_plant *plant, const bh_distortion *bent) {
-    const double limit_v = plant->environment.charge_voltage_limit_v;
+    const bh_environment *environment = &plant->environment;
+    const double limit_v = environment->charger_speaks ? environment->order_v : environment->charge_voltage_limit_v;
     const double most_v = plant->surroundings.charger_max_v;
     const double set_v = bent->charger_ignores_limits || limit_v > most_v ? most_v : limit_v;
     return set_v + bent->charger_overvoltage_v;
@@ -180,7 +183,11 @@ void bh_environment_listen(bh_plant *plant, const bh_controls *controls, const b
                            double dt_s) {
     bh_environment *environment = &plant->environment;
     environment->ready_to_drive = heard->ready_to_drive && controls->ignition;
-    environment->ready_to_charge = heard->ready_to_charge && controls->plug;
+    environment->charger_speaks = heard->charger_speaks;
+    environment->order_a = heard->charger_a;
+    environment->order_v = heard->charger_v;
+    environment->ready_to_charge =
+        (heard->charger_speaks ? heard->charger_on : heard->ready_to_charge) && controls->plug;
     environment->charger_on &= controls->plug != 0;
     follow_limits(plant, heard, now_ns);
     follow_profile(plant, controls->load_scale, dt_s);

@@ -84,7 +84,22 @@ enum {
                                seconds; 1: at the same time as the real sender */
     BH_AT_FOREIGN_BABBLE,   /* sends id, mask as payload of `length` bytes, until value (0..1) of the time is used */
     /* fault confinement of `node` on `bus` */
-    BH_AT_NODE_TEC          /* transmit error counter put to value as long as it is lower; count times */
+    BH_AT_NODE_TEC,         /* transmit error counter put to value as long as it is lower; count times */
+    /* a charger that speaks GB/T 27930; index: BH_GBT_CHM ... or BH_GBT_BHM ... */
+    BH_AT_GBT_SILENT = 300, /* it does not send this message; when the fault ends, at once */
+    BH_AT_GBT_LATE_S,       /* it sends this message for the first time so long after a stage has begun */
+    BH_AT_GBT_DEAF,         /* it does not get this message of the BMS */
+    BH_AT_GBT_CML_MAX_V,    /* what CML offers */
+    BH_AT_GBT_CML_MIN_V,
+    BH_AT_GBT_CML_MAX_A,
+    BH_AT_GBT_CRM_RESULT,   /* first byte of CRM */
+    BH_AT_GBT_STOP,         /* it ends the session with CST; value: BH_GBT_STOP_* */
+    BH_AT_GBT_ERROR,        /* it reports an error with CEM */
+    BH_AT_GBT_AGAIN,        /* it begins anew with CHM in the middle of a session */
+    BH_AT_GBT_EXTRA_A,      /* it delivers so much more than BCL asks for */
+    BH_AT_GBT_EXTRA_V,
+    BH_AT_GBT_PERSISTS,     /* it begins anew after every error, however many there were */
+    BH_N_GBT_POINTS
 };
 
 /* How the counter of a message goes on after a fault. */

@@ -74,12 +74,15 @@ static int32_t elements_of(const bh_faults *faults, int32_t point) {
     case BH_AT_MESSAGE_DELAY_S:
     case BH_AT_MESSAGE_COUNTER:
     case BH_AT_MESSAGE_CRC: return faults->n_messages;
+    case BH_AT_GBT_SILENT:
+    case BH_AT_GBT_LATE_S: return BH_N_GBT_SENT;
+    case BH_AT_GBT_DEAF: return BH_N_GBT_HEARD;
     default: break;
     }
     const int scalar_truth = point >= 0 && point < BH_N_TRUTH_POINTS;
     const int scalar_given = point >= BH_AT_SENSE_CURRENT_A && point <= BH_AT_SENSE_INSULATION_OHM;
     const int of_frames = point >= BH_AT_FRAME_DROP && point <= BH_AT_NODE_TEC;
-    return scalar_truth || scalar_given || of_frames;
+    return scalar_truth || scalar_given || of_frames || (point >= BH_AT_GBT_CML_MAX_V && point < BH_N_GBT_POINTS);
 }
 
 static int is_wiring(int32_t point) {
@@ -228,12 +231,14 @@ int bh_faults_plan(bh_faults *faults, const bh_fault *plan, int32_t n, int keep,
     faults->n = n;
     faults->n_message_faults = 0;
     faults->n_protection_faults = 0;
+    faults->n_gbt_faults = 0;
     faults->n_delays = 0;
     for (int32_t i = 0; i < n; i++) {
         faults->plan[i] = plan[i];
         faults->n_message_faults += plan[i].point == BH_AT_MESSAGE_LOST || plan[i].point == BH_AT_MESSAGE_DELAY_S;
         faults->n_protection_faults +=
             plan[i].point == BH_AT_MESSAGE_COUNTER || plan[i].point == BH_AT_MESSAGE_CRC;
+        faults->n_gbt_faults += plan[i].point >= BH_AT_GBT_SILENT;
         faults->n_delays += plan[i].op == BH_OP_DELAY;
         if (!faults->state[i].kept) {
             reset_state(&faults->state[i]);

@@ -44,6 +44,7 @@ typedef struct bh_faults {
     bh_active given;
     int32_t n_message_faults;
     int32_t n_protection_faults;
+    int32_t n_gbt_faults;
     int32_t n_delays;    /* faults that delay a reading: readings are kept */
     uint64_t history_ns; /* for how long */
     /* truth */

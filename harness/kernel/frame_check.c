@@ -95,5 +95,8 @@ const char *bh_frame_fault_problem(const bh_faults *faults, const bh_fault *faul
     if (!(fault->probability >= 0 && fault->probability <= 1)) {
         return "probability must be 0..1";
     }
+    if (fault->point >= BH_AT_GBT_SILENT) {
+        return fault->value >= 0 && fault->value <= BH_FOREVER_S ? NULL : "a charger takes no negative number";
+    }
     return fault->point <= BH_AT_MESSAGE_CRC ? problem_of_protection(faults, fault) : problem_of_frames(faults, fault);
 }

@@ -64,6 +64,11 @@ typedef struct bh_heard {
     uint8_t ready_to_drive;
     uint8_t ready_to_charge;
     uint64_t limits_ns; /* when charge or discharge limit last arrived; UINT64_MAX = never */
+    /* of a charger with a protocol of its own: what it makes of it */
+    uint8_t charger_speaks;
+    uint8_t charger_on;
+    double charger_a;
+    double charger_v;
 } bh_heard;
 
 /* Inputs of one plant step besides the distortion. */

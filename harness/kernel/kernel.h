@@ -90,6 +90,8 @@ typedef struct bh_environment_config {
     double charger_max_a;
     double charger_max_v;
     double charger_slope_a_per_s;
+    int32_t charger_protocol; /* BH_PROTOCOL_* */
+    double charger_min_v;     /* what it offers in CML */
 } bh_environment_config;
 
 /* ---- events: what the scenario does besides faults --------------------------------------------------------- */

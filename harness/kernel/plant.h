@@ -192,6 +192,9 @@ typedef struct bh_environment {
     double discharge_limit_a; /* as followed: lagging, zero after the time-out */
     double charge_limit_a;
     double charge_voltage_limit_v;
+    uint8_t charger_speaks; /* a protocol of its own: then it follows these orders */
+    double order_a;
+    double order_v;
     double charger_ramp_a;
     double *load_s;
     double *load_w;

@@ -128,6 +128,8 @@ void bh_tick_begin(bh_sim *sim) {
     }
     bh_restbus_send(&sim->restbus, &sim->buses, &sim->faults, sim->now_ns, sim->now_ns + sim->tick_ns,
                     sim->controls.plug);
+    bh_gbt_step(&sim->gbt, &sim->buses, &sim->faults, sim->truth, sim->controls.plug, sim->now_ns);
+    bh_gbt_orders(&sim->gbt, &sim->faults, &sim->heard, sim->now_ns);
     bh_faults_bend(&sim->faults, sim->plant, sim->now_ns, sim->tick);
     sim->controls.contactors = sim->outputs.contactors;
     sim->controls.balancing = sim->n_balancing > 0 ? sim->balancing : NULL;
@@ -144,6 +146,7 @@ static void deliver_marked(bh_sim *sim, const bh_slot *slot, uint64_t end_ns) {
     if ((slot->node == BH_NODE_DUT || slot->node == BH_NODE_FOREIGN) && !unheard) {
         bh_restbus_hear(&sim->restbus, &sim->heard, &frame, end_ns);
         bh_tester_hear(&sim->tester, &sim->buses, &frame, end_ns);
+        bh_gbt_hear(&sim->gbt, &sim->faults, &frame, end_ns);
     }
 }
 
@@ -157,6 +160,7 @@ static void run_buses(bh_sim *sim) {
         } else if (slot->node == BH_NODE_DUT) {
             bh_restbus_hear(&sim->restbus, &sim->heard, &slot->frame, end_ns);
             bh_tester_hear(&sim->tester, &sim->buses, &slot->frame, end_ns);
+            bh_gbt_hear(&sim->gbt, &sim->faults, &slot->frame, end_ns);
         } else if (sim->powered && bh_bus_dut_hears(&sim->buses, slot->frame.bus)) {
             bh_controller_receive(sim, &slot->frame);
         }

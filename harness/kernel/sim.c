@@ -152,6 +152,7 @@ static bh_sim *lay_out(bh_arena *arena, const bh_config *config, uint32_t nvm_si
     bh_sense_create(arena, &sim->sense, config);
     bh_faults_create(arena, &sim->faults, config);
     bh_restbus_create(arena, &sim->restbus, config);
+    bh_gbt_create(&sim->gbt, &config->environment);
     bh_bus_create(arena, &sim->buses, &config->bus, config->tick_us);
     bh_wire_create(arena, &sim->wire, &sim->faults, config);
     sim->plant = bh_plant_create(arena, config);

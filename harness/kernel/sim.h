@@ -7,7 +7,8 @@
  * controller is given), faults.c (shapes), frame_check.c, bend.c (faults on the truth), bus.c and what bus.h names,
  * bits.c (frame lengths), restbus.c, protect.c (counters and checksums),
  * field.c (numbers in payloads), row.c (trace), check.c (configuration), controller.c (calls of the firmware),
- * tester.c (the diagnostic tester), soak.c (long runs), outside.c (inputs from outside, frames for a real bus),
+ * gbt.c, gbt_send.c, gbt_tp.c (a charger that speaks GB/T 27930), tester.c (the diagnostic tester),
+ * soak.c (long runs), outside.c (inputs from outside, frames for a real bus),
  * group.c, parallel.c (strings in parallel),
  * guard.c (hang and crash), state.c (firmware memory, checkpoints).
  */
@@ -16,6 +17,7 @@
 
 #include "bus.h"
 #include "faults.h"
+#include "gbt.h"
 #include "guard.h"
 #include "internal.h"
 #include "restbus.h"
@@ -59,6 +61,7 @@ struct bh_sim {
     bh_sense sense;
     bh_faults faults;
     bh_restbus restbus;
+    bh_gbt gbt;
     bh_buses buses;
     bh_wire wire;
     bh_tester tester;

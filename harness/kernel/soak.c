@@ -128,7 +128,8 @@ static uint64_t stride_ms(bh_sim *sim, bh_soak *soak, int32_t *reason) {
         return 0;
     }
     *reason = BH_AWAKE_ACTUATORS;
-    if (!sim->powered || !on_the_bus(sim) || !bh_plant_settled(sim->plant, &sim->heard, sim->outputs.contactors)) {
+    const int talks = sim->gbt.speaks && sim->controls.plug; /* its messages do not wait */
+    if (!sim->powered || talks || !on_the_bus(sim) || !bh_plant_settled(sim->plant, &sim->heard, sim->outputs.contactors)) {
         return 0;
     }
     *reason = BH_AWAKE_BAND;

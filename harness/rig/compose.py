@@ -21,6 +21,7 @@ from harness.kernel.config import (
     Message,
     Node,
     PackConfig,
+    Protocol,
     Value,
 )
 from harness.requirements.model import Trip
@@ -34,6 +35,7 @@ MAX_EVENTS = 256
 MAX_FAULTS = 128
 _ENDLESS = 1.05  # the lowest over-current limit of a pack over what it may carry without end
 _SPREAD_LIMIT = 3.0  # standard deviations; beyond, a cell would not leave the factory
+_PROTOCOLS = {"cyclic": Protocol.CYCLIC, "gbt-27930": Protocol.GBT_27930}
 _NODES = {"vehicle": Node.VEHICLE, "charger": Node.CHARGER, "tester": Node.TESTER}
 
 
@@ -95,7 +97,7 @@ def kernel_config(rig: Rig, *, max_events: int = MAX_EVENTS, max_faults: int = M
         pack=_pack(rig),
         environment=_environment(rig),
         bus=BusConfig(n_buses=file.bus.buses, bitrate=file.bus.bitrate, data_bitrate=file.bus.data_bitrate),
-        messages=tuple(_message(message) for message in rig.profile.restbus),
+        messages=tuple(_message(message, file.charger.protocol) for message in rig.profile.restbus),
         sent_fields=sent,
         received_fields=received,
         tester=_tester(rig),
@@ -177,6 +179,8 @@ def _environment(rig: Rig) -> EnvironmentConfig:
         charger_max_a=charger.max_a,
         charger_max_v=charger.max_v,
         charger_slope_a_per_s=charger.slope_a_per_s,
+        charger_protocol=_PROTOCOLS[charger.protocol],
+        charger_min_v=charger.min_v,
     )
 
 
@@ -187,7 +191,7 @@ def _tester(rig: Rig) -> TesterConfig:
     return TesterConfig(diagnostics.request_id, diagnostics.response_id, enabled=True, extended=diagnostics.extended)
 
 
-def _message(message: RestbusMessage) -> Message:
+def _message(message: RestbusMessage, protocol: str) -> Message:
     return Message(
         id=message.id,
         flags=FrameFlag.EXTENDED if message.extended else FrameFlag(0),
@@ -201,6 +205,7 @@ def _message(message: RestbusMessage) -> Message:
         counter_length=message.counter_length,
         counter_max=message.counter_max,
         crc_byte=message.crc_byte,
+        enabled=message.node != "charger" or protocol == "cyclic",
         requires_plug=message.requires_plug,
         **protection(message.checksum),
     )

@@ -42,10 +42,11 @@ class Defect(FileModel):
 
 
 class Survivor(FileModel):
-    """A defect that need not be caught, and why."""
+    """A defect that need not be caught, and why; `rigs`: on these alone, by name."""
 
     id: Number
     reason: Line
+    rigs: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class DefectFile(FileModel):
@@ -109,7 +110,8 @@ def _without(file: DefectFile, foreign: Collection[str], rig: Rig) -> DefectFile
     kept = tuple(defect for defect in file.defect if defect.requirement not in foreign)
     if not kept:
         raise UsageError(f"no defect of {rig.defect_file} names a requirement of rig '{rig.name}'")
-    return file.model_copy(update={"defect": kept})
+    survivors = tuple(survivor for survivor in file.survivor if not survivor.rigs or rig.name in survivor.rigs)
+    return file.model_copy(update={"defect": kept, "survivor": survivors})
 
 
 def select(file: DefectFile, only: tuple[int, ...], sample: int | None, seed: int) -> tuple[Defect, ...]:

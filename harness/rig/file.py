@@ -138,13 +138,18 @@ class Rig:
 
     @property
     def features(self) -> frozenset[str]:
-        """What this rig has that not every rig has: "line", an overhead line, or "rectifier", one that floats the pack,
-        and what its file names.
+        """What this rig has that not every rig has: "line", an overhead line, "rectifier", one that floats the pack,
+        "gbt", a charger that speaks GB/T 27930, and what its file names.
         """
         load = self.file.load
-        if load is None or load.line_min_v >= load.line_max_v:
-            return frozenset(self.file.can.features)
-        return frozenset(self.file.can.features) | {"rectifier" if load.float_v else "line"}
+        fed = load is not None and load.line_min_v < load.line_max_v
+        floats = load is not None and bool(load.float_v)
+        has = {
+            "line": fed and not floats,
+            "rectifier": fed and floats,
+            "gbt": self.file.charger.protocol == "gbt-27930",
+        }
+        return frozenset(self.file.can.features) | {name for name, there in has.items() if there}
 
     @cached_property
     def cell(self) -> CellFile:

@@ -36,6 +36,7 @@ MAX_EVENTS = 1000
 MAX_HISTORY = 4000
 _LEAST_FRAME_BITS = 47
 _HALF = 0.5
+_PCT = 100.0
 _STATE_NAMES = {number: name for name, number in CONTROLLER_STATES.items()}
 
 
@@ -62,6 +63,7 @@ class LongRun:
     """A long run, whole or interrupted. Times are of the run, strides included, and count from the start state.
 
     `history`: `time_s` and the quantities of `SEEN` before each stride, thinned out to a few thousand.
+    `soc_pct` at the end: as it is (mean of the cells), and as the controller last reported it, NaN when it did not.
     `ticked_s`: what of `done_s` was played tick by tick; `awake_s` why, in seconds.
     """
 
@@ -70,6 +72,7 @@ class LongRun:
     faults: tuple[FaultRecord, ...]
     happenings: tuple[Happening, ...]
     history: Mapping[str, NDArray[np.float64]]
+    soc_pct: tuple[float, float]
     done_s: float
     ticked_s: float
     seconds: float
@@ -177,6 +180,7 @@ class _Player:
         self._happenings: list[Happening] = []
         self._history = _History()
         self._fired: dict[str, float] = {}
+        self._soc_pct = (np.nan, np.nan)
         self._pieces = 0
         self._error = ""
 
@@ -209,6 +213,7 @@ class _Player:
             faults=faults,
             happenings=tuple(self._happenings),
             history=self._history.columns(),
+            soc_pct=self._soc_pct,
             done_s=self._done_s,
             ticked_s=self._done_s - self._soak.passed_s,
             seconds=(self._clock.now_ns() - began_ns) / NS_PER_S,
@@ -246,6 +251,9 @@ class _Player:
             return
         observation = self._session.observe(self._session.recorded(buffers, begin_ns, self._error))
         self._note(observation, clock)
+        soc = observation.reported("soc_pct")
+        told_pct = float(soc.value[-1]) if soc is not None and len(soc.value) else self._soc_pct[1]
+        self._soc_pct = (_PCT * float(buffers.column(Column.TRUTH_SOC_MEAN)[-1]), told_pct)
         if self._error:
             return
         for verdict in judge_all(self._session.requirements, observation):

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 import pydantic
 from pydantic import Field
@@ -127,11 +127,17 @@ class LoadSection(FileModel):
 
 
 class ChargerSection(FileModel):
-    """The charger at the plug."""
+    """The charger at the plug.
+
+    `protocol`: "cyclic" sends the profile's messages of the charger; "gbt-27930" goes through the stages of that
+    standard with 29-bit frames, and `min_v` is the least voltage that it offers.
+    """
 
     max_a: Positive
     max_v: Positive
     slope_a_per_s: Positive
+    protocol: Literal["cyclic", "gbt-27930"] = "cyclic"
+    min_v: NonNegative = 0.0
 
 
 class BusSection(FileModel):

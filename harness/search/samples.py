@@ -189,6 +189,19 @@ SAMPLES: Mapping[str, tuple[Sample, ...]] = {
     "e2e-crc-freeze": _each("message", "vehicle", "charger"),
     "e2e-crc-random": _each("frames", 0, 5, message="vehicle"),
     "e2e-crc-offset": _each("message", "vehicle", "charger", offset=1),
+    "gbt-withheld": _each("message", "CCS", "CST", "CRO", "CML", "CEM", "transport"),
+    "gbt-late": _each("message", "CRM", "CML", "CRO", delay_s=3.0),
+    "gbt-unheard": _each("message", "BCL", "BCS", "BST", "BRM"),
+    "gbt-cml-voltage": _each("voltage_v", 400.0, 640.0, 1000.0),
+    "gbt-cml-floor": _each("voltage_v", 50.0, 900.0),
+    "gbt-cml-current": _each("current_a", 5.0, 60.0, 120.0),
+    "gbt-recognition": _each("result", 0, 85),
+    "gbt-stops": _each("reason", "reached", "manual", "fault"),
+    "gbt-error": ({},),
+    "gbt-begins-anew": ({},),
+    "gbt-persists": ({},),
+    "gbt-overrides-current": _each("extra_a", 10.0, 50.0, 150.0),
+    "gbt-overrides-voltage": _each("extra_v", 5.0, 20.0),
 }
 
 # Kinds that come once in a sequence: two nodes that babble fill the bus, and no firmware can help that.
@@ -218,6 +231,8 @@ HAZARDS = frozenset(
         "traction-unlimited",
         "link-short",
         "charger-reversed",
+        "gbt-overrides-current",
+        "gbt-overrides-voltage",
     }
 )
 

@@ -336,10 +336,14 @@ def _room(trip: Trip, trips: Sequence[Trip]) -> float:
     return min(beyond) / 2.0 if beyond else 1e9
 
 
-def limit_recipe(quantity: str, values: Sequence[float], step_s: float) -> tuple[Action, ...]:
-    """Actions that take a quantity through values, `step_s` each; empty when none is known."""
+def limit_recipe(
+    quantity: str, values: Sequence[float], step_s: float, *, everywhere: bool = True
+) -> tuple[Action, ...]:
+    """Actions that take a quantity through values, `step_s` each, by all cells or sensors or by the first; empty when
+    none is known.
+    """
     starts = [round(0.5 + step_s * place, 2) for place in range(len(values))]
-    if quantity == "soc_pct":
+    if quantity == "soc_pct" and everywhere:
         full = [min(max(value, 0.0), _FULL_PCT) for value in values]
         return tuple(
             CommandAction(at_s=at_s, do="soc", soc_pct=value) for at_s, value in zip(starts, full, strict=True)
@@ -347,7 +351,8 @@ def limit_recipe(quantity: str, values: Sequence[float], step_s: float) -> tuple
     recipes = _ANALOG.get(quantity, ())
     if not recipes:
         return ()
-    everywhere = {name: "all" if name in ("cell", "sensor") else value for name, value in recipes[0].fixed.items()}
-    recipe = replace(recipes[0], fixed=everywhere)
+    place: Value = "all" if everywhere else 1
+    fixed = {name: place if name in ("cell", "sensor") else value for name, value in recipes[0].fixed.items()}
+    recipe = replace(recipes[0], fixed=fixed)
     steps = [(at_s, value) for at_s, value in zip(starts, values, strict=True) if recipe.reaches(value)]
     return tuple(recipe.action(at_s, value, step_s) for at_s, value in steps)

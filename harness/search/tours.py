@@ -16,14 +16,14 @@ from harness.faults.check import Bounds
 from harness.faults.scale import REFERENCE, scaled
 from harness.requirements.model import CurvePoint, Limit, Requirement
 from harness.scenario import Action, Command, CommandAction, FaultAction, Scenario, Start, begin
+from harness.search.chargertours import charger_tours
+from harness.search.planttours import plant_tours
 from harness.search.rectifier import rectifier_tours
 from harness.search.stimuli import limit_recipe, scaled_action
 from harness.search.strings import string_tours
 
 STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
 _COUNTED_A = 3000.0  # a reading; takes the counted charge of 180 Ah from end to end in 216 s
-_BALANCED_V = 3.54  # above 3.40 V, where balancing begins, and below every limit
-_NOT_BALANCED_V = 3.36
 _COUNT_NEARLY_FULL_S = 78.8  # at that reading, from the 55 % rigs begin with to 91.5 %
 _OVERCURRENT_RELEASE_S = 32.0  # a little longer than the current must have been small
 _SOC_POINTS = (2.0, 8.0, 12.0, 30.0, 70.0, 90.0, 94.0, 97.0, 99.0)
@@ -39,9 +39,10 @@ def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         _controller(),
         _sequels(),
         _bus(),
-        _plant(bounds),
+        plant_tours(bounds),
         _overhead(bounds),
         *((rectifier_tours(),) if "rectifier" in bounds.features else ()),
+        *((charger_tours(),) if "gbt" in bounds.features else ()),
         string_tours(bounds),
     )
     scaled = [
@@ -166,13 +167,19 @@ def _vehicle(bounds: Bounds) -> Iterator[_Tour]:
         counts_s = round(for_s * _longer_count(bounds, current_a), 1)
         counted = begin(0.5, "current-sensor-set", current_a=current_a, for_s=counts_s)
         back_s = counts_s + _OVERCURRENT_RELEASE_S
-        again = (_do(back_s, "reset-faults"), _do(back_s + 1.0, "standby"), _do(back_s + 1.5, "drive"))
+        off = tuple(begin(back_s, action.fault) for action in _alone(bounds))
+        again: tuple[Action, ...] = (
+            *off,
+            _do(back_s, "reset-faults"),
+            _do(back_s + 1.0, "standby"),
+            _do(back_s + 1.5, "drive"),
+        )
         yield f"driving on after the charge is counted until {title}", "drive", back_s + 6.0, (counted, *again)
     yield "vehicle messages late", "drive", 5.0, (begin(0.5, "message-late", message="vehicle", delay_s=0.05),)
     yield "charger messages late", "charge", 6.0, (begin(0.5, "message-late", message="charger", delay_s=0.3),)
 
 
-def _alone(bounds: Bounds) -> tuple[Action, ...]:
+def _alone(bounds: Bounds) -> tuple[FaultAction, ...]:
     """The pack carries the load alone: a line would take its part."""
     return (begin(0.0, "pole-drop"),) if "line" in bounds.features else ()
 
@@ -258,81 +265,6 @@ def _bus() -> Iterator[_Tour]:
     yield "commands cut short", "drive", 5.0, (begin(1.0, "frame-short", frame="vehicle", length=6, frames=20),)
 
 
-def _plant(bounds: Bounds) -> Iterator[_Tour]:
-    """Things that go wrong inside the pack."""
-    cell = (bounds.n_cells + 1) // 2
-    for ohm in (0.001, 0.003, 0.01, 0.1):
-        yield (
-            f"internal short of {ohm:g} ohm",
-            "drive",
-            12.0,
-            (begin(1.0, "internal-short", cell=cell, resistance_ohm=ohm),),
-        )
-    hot = begin(0.5, "cell-heating", cell=1, heat_w=30e3, for_s=12.0)  # the first cell always has a sensor
-    yield "a hot cell with a sensor for long", "drive", 50.0, (hot,)
-    for heat in (2e3, 10e3, 30e3):
-        yield (
-            f"{heat / 1e3:g} kW of heat in a cell",
-            "drive",
-            12.0,
-            (begin(0.5, "cell-heating", cell=cell, heat_w=heat),),
-        )
-    yield (
-        "60 kW of heat in every cell",
-        "drive",
-        12.0,
-        (begin(0.5, "cell-heating", cell="all", heat_w=60e3, for_s=4.0),),
-    )
-    for volt, duration_s in ((4.5, 6.0), (1.5, 13.0)):
-        yield f"a cell at {volt:g} V", "drive", duration_s, (begin(0.5, "cell-voltage", cell=cell, voltage_v=volt),)
-    yield from _wear(cell)
-
-
-def _wear(cell: int) -> Iterator[_Tour]:
-    """What age and damage do, and heat."""
-    yield (
-        "an aged cell",
-        "drive",
-        8.0,
-        (
-            begin(0.0, "cell-resistance", cell=cell, factor=3.0),
-            begin(0.0, "cell-capacity", cell=cell, factor=0.7),
-        ),
-    )
-    yield (
-        "a loose bus bar",
-        "drive",
-        8.0,
-        (begin(0.5, "busbar-resistance", cell=cell, resistance_ohm=0.001, shape="intermittent", period_s=0.2),),
-    )
-    yield (
-        "coolant lost on a hot day",
-        "drive",
-        10.0,
-        (
-            begin(0.0, "coolant-loss"),
-            begin(0.0, "ambient-temperature", temp_degc=45.0),
-        ),
-    )
-    for pole in ("positive", "negative", "both"):
-        yield f"insulation lost, {pole}", "drive", 7.0, (begin(0.5, "insulation-drop", pole=pole, resistance_ohm=5e3),)
-    yield "all cells high at rest", "standby", 8.0, (_do(0.0, "soc", soc_pct=99.0),)
-    near = begin(0.5, "cell-voltage", cell=cell, voltage_v=_NOT_BALANCED_V)
-    yield "a cell a little high at rest", "standby", 18.0, (near,)
-    others = begin(0.0, "cell-voltage", cell="all", voltage_v=_BALANCED_V - 0.09)
-    for place in (1, cell):
-        high = begin(0.5, "cell-voltage", cell=place, voltage_v=_BALANCED_V)
-        yield f"cell {place} high at rest", "standby", 18.0, (others, high)
-        yield f"cell {place} high while charging", "charge", 6.0, (high,)
-    lost = begin(3.0, "cell-sensor-invalid", cell=cell)
-    yield (
-        "a cell invalid while another is balanced",
-        "charge",
-        6.0,
-        (begin(0.5, "cell-voltage", cell=1, voltage_v=_BALANCED_V), lost),
-    )
-
-
 def _overhead(bounds: Bounds) -> Iterator[_Tour]:
     """Only with an overhead line: off it, back on it, a dead one, braking there, nearly full, and for long."""
     if "line" not in bounds.features:
@@ -367,7 +299,9 @@ def _off_the_wire_nearly_full(bounds: Bounds) -> _Tour:
 
 
 def _curves(requirements: Sequence[Requirement]) -> Iterator[_Tour]:
-    """Up and down every curve of a reported limit, a stop at each corner, beside it and half way between."""
+    """Up and down every curve of a reported limit, a stop at each corner, beside it and half way between; and half way
+    down it by one cell or sensor alone, the others staying what they are.
+    """
     for requirement in requirements:
         if not isinstance(requirement, Limit) or requirement.side == "reported":
             continue  # what only the controller knows cannot be set
@@ -376,6 +310,15 @@ def _curves(requirements: Sequence[Requirement]) -> Iterator[_Tour]:
             actions = limit_recipe(requirement.quantity, path, STEP_S)
             if actions:
                 yield f"{requirement.id} {title} the curve", "drive", 0.5 + STEP_S * len(path), actions
+        alone = limit_recipe(requirement.quantity, [_half_way(requirement.curve)], 2.0 * STEP_S, everywhere=False)
+        if alone:
+            yield f"{requirement.id} by one alone", "drive", 0.5 + 2.0 * STEP_S, alone
+
+
+def _half_way(curve: Sequence[CurvePoint]) -> float:
+    """Between the corner of the least limit and the one beside it."""
+    least = min(range(len(curve)), key=lambda place: curve[place].limit)
+    return 0.5 * (curve[least].at + curve[least - 1 if least else 1].at)
 
 
 def _stops(curve: Sequence[CurvePoint]) -> list[float]:

@@ -13,6 +13,8 @@
 #include "dtc.h"
 #include "faults.h"
 #include "frozen.h"
+#include "gbt.h"
+#include "j1939_tp.h"
 #include "limits.h"
 #include "line.h"
 #include "longrun.h"
@@ -60,6 +62,8 @@ uint32_t bms_init(const bms_start *start) {
     balance_init();
     can_bus_init(task.now_ms);
     can_rx_init(task.now_ms);
+    j1939_tp_init(J1939_NULL);
+    gbt_init();
     can_tx_init(start->variant);
     uds_init(task.now_ms);
     dtc_init();
@@ -106,11 +110,12 @@ void bms_task(const bms_inputs *inputs) {
     }
     contactor_compare();
     can_rx_put_ages(task.now_ms);
+    gbt_step(inputs, task.now_ms);
     can_bus_step(task.now_ms, inputs->can_bus_off);
     strings_step((can_rx_mode() == MODE_DRIVE) || (can_rx_mode() == MODE_CHARGE));
     protect_step(state_watch());
     overcurrent_step();
-    faults_update(protect_causes() | overcurrent_causes(), can_rx_take_reset());
+    faults_update(protect_causes() | overcurrent_causes() | gbt_causes(), can_rx_take_reset());
     state_step(task.now_ms, can_rx_heard(), can_rx_mode());
     contactor_step(task.now_ms);
     dtc_step();

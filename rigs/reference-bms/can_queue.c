@@ -10,17 +10,12 @@
 #include <string.h>
 
 #define QUEUE 64U
-#define BYTES 8U
+#define BYTES CAN_DATA_BYTES
 #define COUNTER_LAST 14U
 #define COUNTER_SHIFT 8U
 
-typedef struct {
-    uint32_t id;
-    uint8_t data[BYTES];
-} queued_frame;
-
 static struct {
-    queued_frame frame[QUEUE];
+    can_frame frame[QUEUE];
     uint32_t first;
     uint32_t count;
 } queue;
@@ -29,14 +24,21 @@ void can_queue_init(void) {
     (void)memset(&queue, 0, sizeof queue);
 }
 
-static uint8_t *append(uint32_t id) {
+static can_frame *append_frame(void) {
     if (queue.count == QUEUE) {
         queue.first = (queue.first + 1U) % QUEUE;
         queue.count--;
     }
-    queued_frame *frame = &queue.frame[(queue.first + queue.count) % QUEUE];
+    can_frame *frame = &queue.frame[(queue.first + queue.count) % QUEUE];
     queue.count++;
+    return frame;
+}
+
+static uint8_t *append(uint32_t id) {
+    can_frame *frame = append_frame();
     frame->id = id;
+    frame->extended = false;
+    frame->length = BYTES;
     return frame->data;
 }
 
@@ -67,12 +69,23 @@ void can_queue_put_big_endian(uint32_t id, uint64_t word) {
     }
 }
 
-bool can_queue_pop(uint32_t *id, uint8_t *data) {
+void can_queue_put_extended(uint32_t id, const uint8_t *data, uint32_t length) {
+    can_frame *frame = append_frame();
+    frame->id = id;
+    frame->extended = true;
+    frame->length = (uint8_t)((length < BYTES) ? length : BYTES);
+    (void)memcpy(frame->data, data, frame->length);
+}
+
+uint32_t can_queue_room(void) {
+    return QUEUE - queue.count;
+}
+
+bool can_queue_pop(can_frame *frame) {
     if (queue.count == 0U) {
         return false;
     }
-    *id = queue.frame[queue.first].id;
-    (void)memcpy(data, queue.frame[queue.first].data, BYTES);
+    *frame = queue.frame[queue.first];
     queue.first = (queue.first + 1U) % QUEUE;
     queue.count--;
     return true;

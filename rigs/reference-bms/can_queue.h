@@ -7,6 +7,16 @@
 
 #include "bms_config.h"
 
+#define CAN_DATA_BYTES 8U
+
+/* A classic frame. */
+typedef struct {
+    uint32_t id;
+    bool extended; /* 29-bit identifier */
+    uint8_t length;
+    uint8_t data[CAN_DATA_BYTES];
+} can_frame;
+
 void can_queue_init(void);
 
 /* Queue a frame; the word's least byte goes first. A full queue loses its oldest frame. */
@@ -18,7 +28,13 @@ void can_queue_put_protected(uint32_t id, uint8_t data_id, uint8_t *counter, uin
 /* The same with the word's greatest byte first. */
 void can_queue_put_big_endian(uint32_t id, uint64_t word);
 
-bool can_queue_pop(uint32_t *id, uint8_t *data);
+/* Queue a frame with 29-bit identifier and up to 8 bytes. */
+void can_queue_put_extended(uint32_t id, const uint8_t *data, uint32_t length);
+
+/* How many more frames fit before the oldest is lost. */
+uint32_t can_queue_room(void);
+
+bool can_queue_pop(can_frame *frame);
 
 /* A number as an unsigned field of the given width, clamped to what fits. */
 uint64_t can_field(int64_t value, uint32_t bits, uint32_t shift);

@@ -234,7 +234,8 @@ static int32_t charger_age_ms(uint32_t now_ms) {
         rx.charger.good_ms = now_ms;
     }
     rx.plugged = measured->plug;
-    return rx.plugged ? age_ms(&rx.charger, now_ms) : 0;
+    const bool watched = rx.plugged && (params->gbt == 0); /* a GB/T session watches its own messages */
+    return watched ? age_ms(&rx.charger, now_ms) : 0;
 }
 
 void can_rx_put_ages(uint32_t now_ms) {

@@ -205,6 +205,6 @@ void can_tx_step(const bms_inputs *inputs, bool online) {
     tx.slot = (tx.slot + 1U) % BMS_FAST_PER_SECOND;
 }
 
-bool can_tx_pop(uint32_t *id, uint8_t *data) {
-    return can_queue_pop(id, data);
+bool can_tx_pop(can_frame *frame) {
+    return can_queue_pop(frame);
 }

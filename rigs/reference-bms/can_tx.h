@@ -6,6 +6,7 @@
 #define CAN_TX_H
 
 #include "bms_io.h"
+#include "can_queue.h"
 
 void can_tx_init(uint16_t variant);
 
@@ -13,7 +14,7 @@ void can_tx_init(uint16_t variant);
  * the state and all flags go out at once. */
 void can_tx_step(const bms_inputs *inputs, bool online);
 
-/* Move the oldest queued frame out. Returns false when there is none. data: 8 bytes. */
-bool can_tx_pop(uint32_t *id, uint8_t *data);
+/* Move the oldest queued frame out. Returns false when there is none. */
+bool can_tx_pop(can_frame *frame);
 
 #endif

@@ -153,3 +153,12 @@ void dtc_clear_all(void) {
         dtc_clear(fault);
     }
 }
+
+bool dtc_pending(void) {
+    const uint32_t watch = state_watch();
+    bool pending = false;
+    for (uint32_t i = 0U; i < WATCHES; i++) {
+        pending = pending || ((((watch >> i) & 1U) != 0U) && (dtc.watched_ms[i] < params->dtc_pass_ms));
+    }
+    return pending;
+}

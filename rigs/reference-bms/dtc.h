@@ -30,6 +30,8 @@ void dtc_init(void);
  * cycle and since the last clear, and has not failed. */
 void dtc_step(void);
 
+bool dtc_pending(void); /* the test of a fault has not been watched for long enough */
+
 uint8_t dtc_status(uint32_t fault);  /* of FAULT_* */
 uint32_t dtc_number(uint32_t fault); /* 24 bits: code and failure type, 0x1A0000 + fault * 256: P1A00 and following */
 

@@ -12,6 +12,8 @@
 #include "can_tx.h"
 #include "contactor.h"
 #include "defect.h"
+#include "gbt.h"
+#include "j1939_tp.h"
 #include "measure.h"
 #include "nvm.h"
 #include "parallel.h"
@@ -198,9 +200,15 @@ int fil_pass(uint32_t ms) {
 }
 
 int fil_can_rx(const fil_frame *frame) {
-    const uint8_t other = (uint8_t)(FIL_FRAME_EXTENDED | FIL_FRAME_FD | FIL_FRAME_REMOTE | FIL_FRAME_ERROR);
+    const uint8_t other = (uint8_t)(FIL_FRAME_FD | FIL_FRAME_REMOTE | FIL_FRAME_ERROR);
     if (!port.ready || (frame->bus != CAN_BUS) || ((frame->flags & other) != 0U)) {
         return 0; /* not for this controller */
+    }
+    if ((frame->flags & (uint8_t)FIL_FRAME_EXTENDED) != 0U) {
+        if (!j1939_tp_push(frame->id, frame->length, frame->data)) {
+            gbt_push(frame->id, frame->length, frame->data);
+        }
+        return 0;
     }
     strings_hear(frame->id, frame->length, frame->data);
     if (!can_rx_push(strings_local_id(frame->id), frame->length, frame->data)) {
@@ -211,16 +219,15 @@ int fil_can_rx(const fil_frame *frame) {
 
 int fil_can_tx(fil_frame *frames, int max) {
     int count = 0;
-    while (count < max) {
+    can_frame queued;
+    while ((count < max) && can_tx_pop(&queued)) {
         fil_frame *frame = &frames[count];
-        if (!can_tx_pop(&frame->id, frame->data)) {
-            break;
-        }
-        frame->id = strings_bus_id(frame->id);
-        frame->flags = 0U;
+        frame->id = queued.extended ? queued.id : strings_bus_id(queued.id);
+        frame->flags = queued.extended ? (uint8_t)FIL_FRAME_EXTENDED : 0U;
         frame->bus = CAN_BUS;
-        frame->length = CAN_BYTES;
+        frame->length = queued.length;
         frame->reserved = 0U;
+        (void)memcpy(frame->data, queued.data, queued.length);
         count++;
     }
     return count;

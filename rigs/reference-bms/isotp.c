@@ -245,3 +245,7 @@ uint32_t isotp_step(uint32_t now_ms, const uint8_t **request) {
     *request = tp.request;
     return complete;
 }
+
+bool isotp_busy(void) {
+    return (tp.count > 0U) || (tp.expected > 0U) || (tp.state != (uint32_t)IDLE);
+}

@@ -13,6 +13,8 @@
 
 void isotp_init(void);
 
+bool isotp_busy(void); /* a request or an answer is under way */
+
 /* Queue a frame that was received with ISOTP_ID_REQUEST. One too many is lost. */
 void isotp_push(uint32_t length, const uint8_t *data);
 

@@ -14,6 +14,7 @@
 #include "can_bus.h"
 #include "can_rx.h"
 #include "contactor.h"
+#include "dtc.h"
 #include "faults.h"
 #include "frozen.h"
 #include "limits.h"
@@ -25,8 +26,10 @@
 #include "soc.h"
 #include "state.h"
 #include "thermal.h"
+#include "uds.h"
 
 #define MARGIN_MS 5000U /* run task by task before and behind a moment that counts */
+#define STEP_MS 1000U   /* the same of a state of charge that is shown to a permille */
 #define LONGEST_MS 3600000U
 
 static bool at_work(void) {
@@ -37,7 +40,8 @@ static bool at_work(void) {
 }
 
 static bool nothing_pending(void) {
-    return (faults_active() == 0U) && !protect_pending() && !overcurrent_pending() && limits_settled();
+    return (faults_active() == 0U) && !protect_pending() && !overcurrent_pending() && limits_settled() &&
+           !dtc_pending() && !uds_busy();
 }
 
 static bool messages_flow(void) {
@@ -47,8 +51,8 @@ static bool messages_flow(void) {
     return vehicle && charger && line && can_bus_stable();
 }
 
-static uint32_t before(uint32_t moment_ms) {
-    return (moment_ms > MARGIN_MS) ? (moment_ms - MARGIN_MS) : 0U;
+static uint32_t before(uint32_t moment_ms, uint32_t margin_ms) {
+    return (moment_ms > margin_ms) ? (moment_ms - margin_ms) : 0U;
 }
 
 static uint32_t sooner(uint32_t one, uint32_t other) {
@@ -66,8 +70,8 @@ uint32_t longrun_idle_ms(uint32_t now_ms) {
     if ((rest_s > 0U) && (rest_s <= (uint32_t)params->balance_rest_s)) {
         return 0U; /* balancing may begin */
     }
-    const uint32_t idle_ms = sooner(LONGEST_MS, before(UINT32_MAX - now_ms));
-    return sooner(sooner(idle_ms, before(soc_to_rest_ms())), before(soc_to_step_ms()));
+    const uint32_t idle_ms = sooner(LONGEST_MS, before(UINT32_MAX - now_ms, MARGIN_MS));
+    return sooner(sooner(idle_ms, before(soc_to_rest_ms(), MARGIN_MS)), before(soc_to_step_ms(), STEP_MS));
 }
 
 void longrun_pass(uint32_t ms) {

@@ -12,6 +12,9 @@
 #include <string.h>
 
 #define UV_PER_MV 1000
+/* For seeded defects: a little past the trips of a cell. */
+#define PAST_HIGHEST_UV ((params->cell_ov_trip_mv + 450) * UV_PER_MV)
+#define PAST_LOWEST_UV ((params->cell_uv_trip_mv - 500) * UV_PER_MV)
 #define SUM_BLOCK 64U /* cells whose sum in uV fits 32 bits for any voltage up to +-33 V */
 
 static measurement state;
@@ -54,8 +57,8 @@ static extremes scan_all(const int32_t *value, uint32_t count) {
         const uint32_t until = (count - from > SUM_BLOCK) ? (from + SUM_BLOCK) : count;
         uint32_t sum = 0U; /* unsigned: absurd readings wrap instead of overflowing */
         for (uint32_t i = from; i < until; i++) {
-            found.highest = bms_max(found.highest, (DEFECT(101) && (value[i] > 4200000)) ? INT32_MIN : value[i]);
-            found.lowest = bms_min(found.lowest, (DEFECT(102) && (value[i] < 2000000)) ? INT32_MAX : value[i]);
+            found.highest = bms_max(found.highest, (DEFECT(101) && (value[i] > PAST_HIGHEST_UV)) ? INT32_MIN : value[i]);
+            found.lowest = bms_min(found.lowest, (DEFECT(102) && (value[i] < PAST_LOWEST_UV)) ? INT32_MAX : value[i]);
             sum += (uint32_t)value[i];
         }
         found.sum += (int32_t)sum;
@@ -192,8 +195,8 @@ static void measure_pack(const bms_inputs *inputs) {
 /* An invalid current is still compared with its limits: the last reading is the best there is. */
 static void measure_current(const bms_inputs *inputs) {
     int32_t current = bms_max(inputs->current_ma, -INT32_MAX);
-    current = DEFECT(104) ? bms_min(current, 1000000) : current;
-    current = DEFECT(105) ? bms_max(current, -800000) : current;
+    current = DEFECT(104) ? bms_min(current, params->short_circuit_discharge_ma - 200000) : current;
+    current = DEFECT(105) ? bms_max(current, 10000 - params->short_circuit_charge_ma) : current;
     measure_put(Q_CURRENT_MA, current);
     measure_put(Q_CURRENT_INVALID, (inputs->current_valid || DEFECT(15)) ? 0 : 1);
     state.charging = DEFECT(2) ? (current > -params->charging_current_ma) : (current < -params->charging_current_ma);

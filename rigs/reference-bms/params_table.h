@@ -237,6 +237,20 @@
     X(uds, 0, 0, 1)                                  \
     X(uds_s3_ms, 5000, 100, 600000)
 
+/* GB/T 27930: on or off, and what the standard leaves open */
+#define PARAMS_GBT(X)                    \
+    X(gbt, 0, 0, 1)                      \
+    X(gbt_slack_ms, 100, 0, 1000)        \
+    X(gbt_least_ma, 10000, 0, 400000)    \
+    X(gbt_excess_ma, 20000, 0, 400000)   \
+    X(gbt_excess_mv, 10000, 0, 100000)   \
+    X(gbt_excess_ms, 2000, 10, 60000)    \
+    X(gbt_taper_ma, 9000, 0, 400000)     \
+    X(gbt_full_ms, 10000, 100, 600000)   \
+    X(gbt_told_ms, 250, 10, 5000)        \
+    X(gbt_weld_ms, 2000, 0, 60000)       \
+    X(gbt_weld_permille, 985, 0, 2000)
+
 /* string_count 0: no strings in parallel. string_gap_mv: how far pack and link may be apart when it joins others, and
  * string_wait_ms how long it may ask in vain; string_deviation_ma: how far its current may be from the mean of all. */
 #define PARAMS_STRINGS(X)                            \
@@ -263,6 +277,7 @@
     PARAMS_LIMITS(X)        \
     PARAMS_CHARGE_STATE(X)  \
     PARAMS_LINE(X)          \
-    PARAMS_DIAGNOSTICS(X)
+    PARAMS_DIAGNOSTICS(X)   \
+    PARAMS_GBT(X)
 
 #endif

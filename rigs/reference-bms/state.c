@@ -10,6 +10,7 @@
 #include "contactor.h"
 #include "defect.h"
 #include "faults.h"
+#include "gbt.h"
 #include "measure.h"
 #include "overcurrent.h"
 #include "parallel.h"
@@ -65,12 +66,16 @@ static void take_request(bool heard, bms_mode requested) {
     }
 }
 
+bool state_charge_wanted(void) {
+    return machine.fresh && (machine.requested == MODE_CHARGE);
+}
+
 static bool may_drive(void) {
     return measured->ignition && !measured->plug;
 }
 
 static bool target_allowed(bms_mode mode) {
-    return ((mode == MODE_DRIVE) && may_drive()) || ((mode == MODE_CHARGE) && measured->plug);
+    return ((mode == MODE_DRIVE) && may_drive()) || ((mode == MODE_CHARGE) && measured->plug && gbt_may_close());
 }
 
 static void leave_to_standby(uint32_t now_ms) {
@@ -111,6 +116,9 @@ static void step_precharge(uint32_t now_ms) {
     }
     const contactor_result result = contactor_state();
     if (result == CONTACTORS_CLOSED) {
+        if ((machine.target == MODE_CHARGE) && !gbt_may_charge()) {
+            return; /* closed, but the charger is not ready */
+        }
         machine.now = (machine.target == MODE_DRIVE) ? STATE_DRIVE : STATE_CHARGE;
     } else if (result == CONTACTORS_FAILED) {
         faults_raise(FAULT_PRECHARGE);
@@ -130,7 +138,7 @@ static void step_drive(uint32_t now_ms) {
 static void step_charge(uint32_t now_ms) {
     const bool silent = measured->q[Q_VEHICLE_AGE_MS] > (params->vehicle_age_ms + params->vehicle_timeout_ms);
     const bool ended = (machine.requested != MODE_CHARGE) && !DEFECT(139);
-    if (ended || (!measured->plug && !DEFECT(138)) || silent) {
+    if (ended || (!measured->plug && !DEFECT(138)) || silent || gbt_over()) {
         leave_to_standby(now_ms);
     }
 }
@@ -146,7 +154,8 @@ static void enter_fault(uint32_t now_ms, uint32_t active) {
     if (!unanswered) {
         contactor_open(now_ms, (active & FAULTS_URGENT) != 0U);
     }
-    machine.fresh = false;
+    /* After an error of the charging protocol the session begins anew without being asked again. */
+    machine.fresh = machine.fresh && (active == FAULT_BIT(FAULT_CHARGING_PROTOCOL));
     machine.now = (faults_latched() != 0U) ? STATE_LATCHED : STATE_FAULT;
 }
 

@@ -30,6 +30,9 @@ void state_step(uint32_t now_ms, bool heard, bms_mode requested);
 
 bms_state state_now(void);
 
+/* Whether a request for charging stands that has not been used up. */
+bool state_charge_wanted(void);
+
 /* WATCH_* bits that hold in the present state and current direction. */
 uint32_t state_watch(void);
 

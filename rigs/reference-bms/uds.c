@@ -283,3 +283,7 @@ bool uds_take_reset(void) {
     uds.reset = false;
     return reset;
 }
+
+bool uds_busy(void) {
+    return uds.reset || (uds.session != SESSION_DEFAULT) || isotp_busy();
+}

@@ -18,4 +18,6 @@ void uds_step(uint32_t now_ms);
 /* Whether a reset was asked for and its answer has been sent: restart now. */
 bool uds_take_reset(void);
 
+bool uds_busy(void); /* a tester has a session, or is being answered */
+
 #endif

@@ -152,6 +152,14 @@ def test_long_steps_end_where_ticks_end(session: Session, played: LongScenario) 
         assert fine[column] == pytest.approx(coarse[column], abs=most), column.name
 
 
+def test_the_charge_the_firmware_counts_goes_on_in_long_steps(session: Session) -> None:
+    run = play_long(session, scenario(5400.0, begin(5.0, "mains-failure", power_w=10e3)))
+    true_pct, reported_pct = run.soc_pct
+    assert true_pct < 70.0  # 15 kWh of 63
+    assert reported_pct == pytest.approx(true_pct, abs=0.6)  # it began with a guess of 90 %, and counts in tenths
+    assert run.ticked_s < 0.6 * run.done_s
+
+
 # ---- what must not pass at once --------------------------------------------------------------------------------------
 
 

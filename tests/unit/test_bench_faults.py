@@ -22,7 +22,9 @@ OUT_OF_REACH = {
     "sense-wires-swapped", "cell-sensor-invalid", "cell-sensor-stale", "module-lost", "temp-sensor-invalid",
     "pack-voltage-sensor-invalid", "link-voltage-sensor-invalid", "insulation-monitor-invalid", "clock-drift",
     "clock-wrap", "nvm-corrupted", "nvm-erased", "frame-bit-error", "ack-loss", "foreign-collision", "bus-off",
-    "error-passive",
+    "error-passive", "gbt-withheld", "gbt-late", "gbt-unheard", "gbt-cml-voltage", "gbt-cml-floor", "gbt-cml-current",
+    "gbt-recognition", "gbt-stops", "gbt-error", "gbt-begins-anew", "gbt-persists", "gbt-overrides-current",
+    "gbt-overrides-voltage",
 }  # fmt: skip
 
 

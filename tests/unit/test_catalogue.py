@@ -87,7 +87,7 @@ def test_acts_at_a_place_and_in_a_way_the_kernel_has(kind: FaultKind) -> None:
 @every_kind
 def test_place_agrees_with_where_it_is_said_to_act(kind: FaultKind) -> None:
     points = enumerators("BH_AT_")
-    first, last = {Where.TRUTH: (0, 99), Where.GIVEN: (100, 199), Where.BUS: (200, 299)}[kind.where]
+    first, last = {Where.TRUTH: (0, 99), Where.GIVEN: (100, 199), Where.BUS: (200, 399)}[kind.where]
     assert all(first <= points[effect.point] <= last for effect in kind.effects)
 
 

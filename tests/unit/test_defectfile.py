@@ -40,6 +40,13 @@ def test_survivors_are_known_by_id_with_their_reason(tmp_path: Path) -> None:
     assert {7: "cannot be seen from outside"} == load_defects(three(tmp_path)).allowed
 
 
+def test_a_survivor_of_another_rig_is_none_here(tmp_path: Path) -> None:
+    text = DEFECT.format(id=1, name="one", requirement="PRT-OV-3")
+    text += '[[survivor]]\nid = 1\nreason = "not on that rig"\nrigs = ["{}"]\n'
+    assert {1: "not on that rig"} == load_defects(rig_with(text.format("ebus-lfp"), tmp_path)).allowed
+    assert {} == load_defects(rig_with(text.format("another"), tmp_path)).allowed
+
+
 def test_a_rig_without_a_list_says_which_key_to_set(tmp_path: Path) -> None:
     path = Path(shutil.copy(find_rig("ebus-lfp"), tmp_path / "plain.toml"))
     path.write_text(path.read_text().replace('defects = "reference-bms/defects.toml"\n', ""))

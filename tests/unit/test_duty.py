@@ -47,3 +47,49 @@ def test_an_impossible_segment_is_refused_with_its_line(tmp_path: Path) -> None:
     path.write_text('title = "t"\nsource = ["x"]\n[[segment]]\ntitle = "a"\nduration_s = 0\npower_kw = 1\n')
     with pytest.raises(RigError, match=r"duty\.toml:5: segment\[1\]\.duration_s"):
         load_duty(path)
+
+
+BLOCKS = """title = "t"
+source = ["x"]
+[[block]]
+title = "stop to stop"
+repeat = 3
+[[block.segment]]
+title = "go"
+duration_s = 2.0
+power_kw = 5.0
+[[block.segment]]
+title = "stop"
+duration_s = 1.0
+power_kw = 0.0
+line_v = 600.0
+line_kw = 50.0
+[[block]]
+title = "home"
+[[block.segment]]
+title = "go"
+duration_s = 4.0
+power_kw = 7.0
+"""
+
+
+def test_a_block_comes_as_often_as_it_says(tmp_path: Path) -> None:
+    path = tmp_path / "duty.toml"
+    path.write_text(BLOCKS)
+    found = load_duty(path)
+    assert found.has_line
+    assert [2.0, 1.0] * 3 + [4.0] == [segment.duration_s for segment in found.segments]
+    profile = duty_profile(found)
+    assert profile.load_s[-1] == pytest.approx(13.0)
+    assert profile.load_w[-1] == 7e3
+
+
+PLAIN = '[[segment]]\ntitle = "a"\nduration_s = 1.0\npower_kw = 1.0\n'
+
+
+@pytest.mark.parametrize("text", [BLOCKS + PLAIN, 'title = "t"\nsource = ["x"]\n'])
+def test_a_duty_has_segments_or_blocks(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "duty.toml"
+    path.write_text(text)
+    with pytest.raises(RigError, match="either"):
+        load_duty(path)

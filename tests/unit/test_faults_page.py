@@ -86,13 +86,23 @@ def test_the_command_line_explains_every_kind_and_completes_its_parameters(kind:
     assert all(item.help for item in offered)
 
 
+def test_a_kind_that_not_every_rig_offers_names_those_that_do() -> None:
+    told = CliRunner().invoke(cli, ["faults", "pole-drop"]).output
+    assert "tram-lto, trolleybus-lto" in told
+    assert "bms-harness inject tram-lto pole-drop" in told
+
+
 def test_what_not_every_rig_offers_says_so_on_the_page_and_in_the_document() -> None:
     rare = [kind for kind in CATALOGUE if kind.needs]
     rows = {line.split("`")[1]: line for line in page().splitlines() if line.startswith("| `")}
     line = {"pole-drop", "line-voltage", "line-gaps", "poles-fed"}
     assert line == {kind.kind for kind in rare if kind.needs == "line"}
     assert {"mains-failure", "mains-dips", "load-inrush"} == {kind.kind for kind in rare if kind.needs == "rectifier"}
-    said = {"line": "rigs with an overhead line", "rectifier": "rigs with a rectifier that floats the pack"}
-    assert [] == [kind.kind for kind in rare if said.get(kind.needs, "only on rigs with") not in rows[kind.kind]]
+    said = {
+        "line": "rigs with an overhead line",
+        "rectifier": "rigs with a rectifier that floats the pack",
+        "gbt": "rigs with a GB/T 27930 charger",
+    }
+    assert [] == [kind.kind for kind in rare if said[kind.needs] not in rows[kind.kind]]
     needs = {entry["kind"]: entry["needs"] for entry in catalogue_document(CATALOGUE)["faults"]}
     assert {kind.kind: kind.needs for kind in CATALOGUE} == needs

@@ -99,6 +99,12 @@ def test_states_come_from_the_value_table(tmp_path: Path) -> None:
     assert item.confidence >= LIKELY
 
 
+def test_states_that_the_signal_cannot_carry_do_not_count(tmp_path: Path) -> None:
+    table = 'VAL_ 256 BmsState 0 "IDLE" 1 "PRECHARGE" 2 "NORMAL" 3 "CHARGE" 4 "ERROR" ;'
+    item = only(guessed(tmp_path, 'BmsState : 0|2@1+ (1,0) [0|3] ""', more=table))
+    assert {"IDLE", "PRECHARGE", "NORMAL", "CHARGE"} == set(item.states)
+
+
 def test_an_incomplete_value_table_says_what_it_lacks(tmp_path: Path) -> None:
     table = 'VAL_ 256 BmsState 0 "IDLE" 1 "PRECHARGE" 2 "RUN" 4 "ERROR" ;'
     assert "charge" in only(guessed(tmp_path, 'BmsState : 0|4@1+ (1,0) [0|15] ""', more=table)).note

@@ -300,6 +300,12 @@ def test_a_rig_sends_only_what_it_has_what_is_needed_for(tmp_path: Path) -> None
     assert {"Command", "Cells"} == profile.commands["standby"].keys()
 
 
+def test_an_age_is_a_known_one(tmp_path: Path) -> None:
+    (problem,) = problems(tmp_path, NEEDY + 'age = "cells_message_age_s"\n')
+    assert problem.key == "restbus.Cells.age"
+    assert "line_message_age_s" in problem.allowed
+
+
 def test_the_shipped_profile_and_database_load_without_a_warning() -> None:
     profile = load_profile(SHIPPED)
     assert profile.database.warnings == ()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from harness.canbus.profile import Profile, load_profile
 from harness.derived import forgotten, recovered, restart_age, told_before_off
-from harness.received import UNHEARD, Receptions, count_since, reception, request_new
+from harness.received import UNHEARD, Receptions, count_since, reception, request_new, told
 from harness.requirements.evidence import Series
 from harness.trace import Frames, Trace
 
@@ -208,6 +208,47 @@ def test_a_request_is_heard_only_in_a_frame_that_must_be_accepted(
     run = Trace(columns={}, arrays={}, t_s=np.empty(0), frames=seen)
     found = Receptions(profile, run, profile.decoder.decode(seen), np.empty(0), {})
     assert heard_s == pytest.approx(found.heard("reset-faults").tolist())
+
+
+# ---- what the controller knows from a message alone ------------------------------------------------------------------
+
+LINE = 0x201
+
+
+def line(counter: int, volts: float, *, on: bool = True, damage: int = 0) -> bytes:
+    raw = round(volts * 10)
+    body = bytes([counter | on << 4, raw & 0xFF, raw >> 8, 0, 0, 0, 0])
+    return bytes([crc8(b"\x22" + body) ^ damage]) + body
+
+
+def told_of(profile: Profile, value: str, rows: Sequence[tuple[float, bytes]], t_s: Sequence[float]) -> list[float]:
+    seen = frames(rows)
+    seen.id[:] = LINE
+    trace = Trace(np.array(t_s, np.float64), {}, seen)
+    decoded = profile.decoder.decode(seen)
+    found = told(profile, Receptions(profile, trace, decoded, np.empty(0), {}), decoded, value, trace.t_s)
+    assert found is not None
+    return [float(value) for value in found]
+
+
+def test_what_was_told_holds_until_the_next_good_frame(profile: Profile) -> None:
+    rows = [(0.1, line(0, 620.0)), (0.2, line(1, 900.0, damage=1)), (0.3, line(2, 0.0, on=False))]
+    assert told_of(profile, "line_voltage_v", rows, [0.1, 0.25, 0.3]) == [620.0, 620.0, 0.0]
+    assert told_of(profile, "pole_contact", rows, [0.1, 0.25, 0.3]) == [1.0, 1.0, 0.0]
+    assert np.isnan(told_of(profile, "line_voltage_v", rows, [0.05])).all()
+
+
+def test_poles_carry_something_off_the_line_only(profile: Profile) -> None:
+    rows = [(0.1, line(0, 620.0)), (0.2, line(1, 590.0, on=False))]
+    assert told_of(profile, "pole_feed_v", rows, [0.1, 0.2]) == [0.0, 590.0]
+
+
+def test_a_message_of_an_age_of_its_own_is_none_of_its_nodes(profile: Profile) -> None:
+    assert ["VCU_Command"] == [message.name for message in profile.aged("vehicle_message_age_s", "vehicle")]
+    assert ["VCU_Line"] == [message.name for message in profile.aged("line_message_age_s", "vehicle")]
+    without = profile.sent_with(())
+    assert () == without.aged("line_message_age_s", "vehicle")
+    assert without.carrier("line_voltage_v") is None
 
 
 def test_the_mode_is_that_of_the_last_good_frame_since_power_on(profile: Profile) -> None:

@@ -35,6 +35,13 @@ def test_a_power_goes_with_current_and_voltage() -> None:
     assert into == pytest.approx(578.2 * 400.0)
 
 
+def test_a_larger_pack_is_driven_no_further_than_the_fault_goes() -> None:
+    tram = Scale(1.50, 2.80, 667.2, 1000.0, 800.0, 120.0, 3000.0)
+    assert scaled(tram, "current-sensor-set", {"current_a": -3000.0}) == {"current_a": -3000.0}
+    assert scaled(tram, "load-power", {"power_w": 800e3}) == {"power_w": 2e6}
+    assert scaled(tram, "regeneration-unlimited", {"power_w": 900e3}) == {"power_w": 1e6}
+
+
 def test_what_has_no_size_stays_as_it_is() -> None:
     plain: dict[str, Value] = {"message": "vehicle", "delay_s": 0.1, "cell": "all"}
     assert scaled(LTO, "message-late", plain) == plain

@@ -11,8 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.canbus.database import Database, load_database
+from harness.canbus.encoding import encode_message, value_problem
 from harness.canbus.guess import LIKELY, Guess, Guesses, guess, name_of_state, states_of
 from harness.canbus.model import Message, Signal
+from harness.canbus.product import Value
 from harness.canbus.words import meanings
 from harness.errors import RigError, UsageError
 
@@ -101,7 +103,14 @@ def plan(dbc: Path, node: str | None) -> Plan:
     sendable = whole or own  # nothing but what goes over a transport protocol: its first bytes, rather than nothing
     left_out = tuple(message.name for message in own if message not in sendable)
     return Plan(
-        database, chosen, weights, _sent(sendable), guess(sendable), _asked(others), strict=strict, left_out=left_out
+        database,
+        chosen,
+        weights,
+        _sent(sendable),
+        guess(sendable),
+        _asked(database, others),
+        strict=strict,
+        left_out=left_out,
     )
 
 
@@ -206,7 +215,33 @@ def neutral(signal: Signal) -> int:
 # ---- who asks ----------------------------------------------------------------------------------------------
 
 
-def _asked(messages: Sequence[Message]) -> Asked | None:
+def mode_value(signal: Signal, name: str) -> Value:
+    """A name of the value table, or where the table has the name twice the number, which is a physical one then."""
+    return name if name in signal.states.values() else int(name) * signal.scale + signal.offset
+
+
+def raw_mode(signal: Signal, name: str) -> int:
+    """The raw value of a state as `states_of` names it."""
+    raw = signal.raw_state(name)
+    return int(name) if raw is None else raw
+
+
+def _can_ask(database: Database, message: Message, signal: Signal, modes: Mapping[str, str]) -> bool:
+    """Whether each mode can be put into the message and is there afterwards: signals of it may overlap."""
+    for name in modes.values():
+        value = mode_value(signal, name)
+        if value_problem(signal, value):
+            return False
+        try:
+            payload = encode_message(database, message.name, {signal.name: value})
+        except UsageError:  # such as a multiplexer that knows no 0
+            return False
+        if int.from_bytes(payload, "little") & signal.bits != _at(signal, raw_mode(signal, name)):
+            return False
+    return True
+
+
+def _asked(database: Database, messages: Sequence[Message]) -> Asked | None:
     """The signal of another node whose value table has a standby, a drive and a charge mode."""
     found: list[tuple[float, Asked]] = []
     for message in messages:
@@ -216,7 +251,7 @@ def _asked(messages: Sequence[Message]) -> Asked | None:
                 continue
             states = states_of(signal)
             modes = {mode: name for mode in _MODES if (name := name_of_state(states, mode)) is not None}
-            if set(_MODES) <= set(modes):
+            if set(_MODES) <= set(modes) and _can_ask(database, message, signal, modes):
                 words = set(meanings(signal.name)) | set(meanings(message.name))
                 found.append((len(words & {"request", "state", "bms"}), Asked(message, signal, modes)))
     return max(found, key=lambda item: item[0], default=(0.0, None))[1]

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from harness.canbus.guess import LEAST, LIKELY, SURE, ArrayGuess, Guess, name_of_state
 from harness.canbus.model import Message, Signal
-from harness.canbus.product import Value
-from harness.rig.new.plan import Plan, Sent
+from harness.rig.new.plan import Plan, Sent, mode_value, raw_mode
 
 NUMBERS = (
     "pack_voltage_v", "link_voltage_v", "charger_voltage_v", "pack_current_a", "supply_v", "insulation_ohm",
@@ -143,15 +142,8 @@ def _restbus(plan: Plan) -> Iterable[str]:
 
 
 def _value(signal: Signal, name: str) -> str:
-    """A name of the value table, or the number where the table has the name twice."""
-    value: Value = name if name in signal.states.values() else int(name)
-    return quoted(value) if isinstance(value, str) else str(value)
-
-
-def raw_mode(signal: Signal, name: str) -> int:
-    """The raw value of a state as `states_of` names it."""
-    raw = signal.raw_state(name)
-    return int(name) if raw is None else raw
+    value = mode_value(signal, name)
+    return quoted(value) if isinstance(value, str) else repr(value)
 
 
 def _environment(plan: Plan) -> Iterable[str]:

@@ -305,11 +305,16 @@ def declarations() -> str:
 
 
 @pytest.fixture(scope="session")
-def library() -> tuple[Any, Any]:
+def library_path() -> Path:
+    options = BuildOptions(sanitize="BMS_TEST_SANITIZE" in os.environ)  # set by test_reference_sanitizer for its child
+    return build_firmware(sorted(SOURCES.glob("*.c")), [SOURCES], options)
+
+
+@pytest.fixture(scope="session")
+def library(library_path: Path) -> tuple[Any, Any]:
     ffi = cffi.FFI()
     ffi.cdef(declarations())
-    options = BuildOptions(sanitize="BMS_TEST_SANITIZE" in os.environ)  # set by test_reference_sanitizer for its child
-    return ffi, ffi.dlopen(str(build_firmware(sorted(SOURCES.glob("*.c")), [SOURCES], options)))
+    return ffi, ffi.dlopen(str(library_path))
 
 
 @pytest.fixture(scope="session")

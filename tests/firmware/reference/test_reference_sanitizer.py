@@ -16,6 +16,7 @@ from harness.firmware.sanitizer import child_environment, parse_report
 HERE = Path(__file__).parent
 PART = "clamped or decodes or another_kind or boots or precharge or damage or 400 or runaway or full_receive or latched"
 PART += " or truncated or absurd or frozen or bus_off or short_command or byte_anywhere"
+PART += " or announcements or longest or stages"
 
 pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the sanitizer is preloaded on Linux")
 

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where faults act, and what charger and BMS speak: the enumerations BH_AT_* and BH_PROTOCOL_* of the kernel."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+
+class Protocol(IntEnum):
+    """What charger and BMS speak with each other (BH_PROTOCOL_*)."""
+
+    CYCLIC = 0
+    GBT_27930 = 1
+
+
+class Point(IntEnum):
+    """Where a fault acts (BH_AT_*): below 100 on the truth, below 200 on what the controller is given, then the bus."""
+
+    CELL_VOLTAGE = 0
+    CELL_LEAK_OHM = 1
+    CELL_RESISTANCE = 2
+    CELL_CAPACITY = 3
+    CELL_HEAT_W = 4
+    JOINT_OHM = 5
+    COOLANT_FLOW = 6
+    AMBIENT_DEGC = 7
+    INSULATION_POSITIVE_OHM = 8
+    INSULATION_NEGATIVE_OHM = 9
+    CONTACTOR_WELDED = 10
+    CONTACTOR_STUCK_OPEN = 11
+    CONTACTOR_EXTRA_OPEN_S = 12
+    CONTACTOR_EXTRA_CLOSE_S = 13
+    PRECHARGE_OHM = 14
+    FUSE_OPEN = 15
+    SUPPLY_V = 16
+    HVIL_OPEN = 17
+    CRASH = 18
+    CHARGER_IGNORES_LIMITS = 19
+    CHARGER_OVERVOLTAGE_V = 20
+    VEHICLE_IGNORES_LIMITS = 21
+    LOAD_W = 22
+    LINK_SHORT_OHM = 23
+    CHARGER_REVERSED = 24
+    COIL_SUPPLY_V = 25
+    CONTACTOR_BOUNCE_S = 26
+    CLOCK_FACTOR = 27
+    RESET_S = 28
+    NVM_BYTE = 29
+    NVM_ERASED = 30
+    START_TICK_MS = 31
+    LINE_V = 32
+    POLE_OFF = 33
+    POLE_FED = 34
+    SENSE_CELL_V = 100
+    SENSE_CELL_OPEN_WIRE = 101
+    SENSE_TEMP_DEGC = 102
+    SENSE_CURRENT_A = 103
+    SENSE_PACK_V = 104
+    SENSE_LINK_V = 105
+    SENSE_INSULATION_OHM = 106
+    SENSE_AUX = 107
+    SENSE_CELL_SWAP = 108
+    SENSE_TEMP_SWAP = 109
+    SENSE_WIRE_SWAP = 110
+    SENSE_WIRE_SHORT_OHM = 111
+    MESSAGE_LOST = 200
+    MESSAGE_DELAY_S = 201
+    MESSAGE_COUNTER = 202
+    MESSAGE_CRC = 203
+    FRAME_DROP = 204
+    FRAME_DELAY_S = 205
+    FRAME_JITTER_S = 206
+    FRAME_DUPLICATE = 207
+    FRAME_REORDER = 208
+    FRAME_REPLAY_S = 209
+    FRAME_CORRUPT = 210
+    FRAME_LENGTH = 211
+    FRAME_BYTE_ORDER = 212
+    FRAME_BIT_ERROR = 213
+    FRAME_ACK = 214
+    FOREIGN_SENDER = 215
+    FOREIGN_BABBLE = 216
+    NODE_TEC = 217
+    GBT_SILENT = 300
+    GBT_LATE_S = 301
+    GBT_DEAF = 302
+    GBT_CML_MAX_V = 303
+    GBT_CML_MIN_V = 304
+    GBT_CML_MAX_A = 305
+    GBT_CRM_RESULT = 306
+    GBT_STOP = 307
+    GBT_ERROR = 308
+    GBT_AGAIN = 309
+    GBT_EXTRA_A = 310
+    GBT_EXTRA_V = 311
+    GBT_PERSISTS = 312
