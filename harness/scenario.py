@@ -22,6 +22,7 @@ from harness.tomlfile import FileModel, KeyPath, dotted, line_of, load_model, pa
 Start = Literal["off", "standby", "drive", "charge"]
 LONGEST_S = 1e8  # three years: a long run (harness.rig.longrun)
 Time = Annotated[float, Field(ge=0.0, le=LONGEST_S)]
+StringNumber = Annotated[int, Field(ge=0, le=8)]
 Command = Literal[
     "drive",
     "standby",
@@ -62,13 +63,17 @@ _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
 
 
 class FaultAction(pydantic.BaseModel):
-    """Start one fault. Every key but at_s, fault and label is a parameter of that kind of fault (`harness.faults`)."""
+    """Start one fault. Every key but at_s, fault, label and string is a parameter of that kind (`harness.faults`).
+
+    `string`: on rigs with strings in parallel the one it befalls; 0, the first.
+    """
 
     model_config = pydantic.ConfigDict(frozen=True, extra="allow", strict=True)
 
     at_s: Time
     fault: str
     label: str = ""
+    string: StringNumber = 0
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -99,6 +104,7 @@ class CommandAction(FileModel):
     uds-read-dtcs, uds-clear, uds-session, uds-reset, uds-read, uds-send: the diagnostic tester asks for all trouble
     codes with any status bit, clears them, changes the `session`, resets the controller, reads a data `identifier`,
     sends the bytes of a `request` in hexadecimal.
+    `string`: on rigs with strings in parallel the one that is meant; 0, all of them.
     """
 
     at_s: Time
@@ -111,11 +117,12 @@ class CommandAction(FileModel):
     session: Literal["default", "extended"] = "extended"
     identifier: Annotated[int, Field(ge=0, le=0xFFFF)] = 0xF186
     request: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2} ?){0,64}$")] = ""
+    string: StringNumber = 0
 
     @pydantic.model_validator(mode="after")
     def _only_own_keys(self) -> Self:
         own = COMMAND_KEYS.get(self.do, "")
-        foreign = sorted(self.model_fields_set - {"at_s", "do", own})
+        foreign = sorted(self.model_fields_set - {"at_s", "do", "string", own})
         if foreign:
             allowed = f"takes only {own}" if own else "takes no further key"
             raise ValueError(f"'{foreign[0]}' changes nothing here: {self.do} {allowed}")
@@ -232,6 +239,9 @@ def _action_problems(action: Action, scenario: Scenario, bounds: Bounds) -> list
     if action.at_s >= scenario.duration_s:
         allowed = f"a time before the end of the scenario, duration_s = {scenario.duration_s:g}"
         problems.append(("at_s", repr(action.at_s), allowed))
+    if action.string > bounds.strings:
+        allowed = f"at most {bounds.strings}" if bounds.strings else "nothing: this rig has no strings in parallel"
+        problems.append(("string", repr(action.string), allowed))
     if isinstance(action, CommandAction):
         return problems + _command_problems(action, scenario, bounds)
     kind = find_kind(action.fault)

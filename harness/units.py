@@ -142,6 +142,12 @@ _SCALARS = {
     "dtc_unfounded": "at each DM2: codes listed that were cleared and whose fault has not come since",
     "balancing_count": "bleed resistors on",
     "powered": "1 = the controller runs",
+    "string_gap_v": "pack and link voltage apart while other strings hold the link; given: and it is asked to join",
+    "string_deviation_a": "pack current less the mean of all strings on the link: charge goes round between them",
+    "string_reason": "1 = the string has a reason of its own to open: a fault, no request, ignition or supply off",
+    "string_others_out": "other strings in parallel that report a fault",
+    "string_id_clashes": "frames of other controllers, so far, under an identifier of this string",
+    "strings_connected": "other strings on the link",
     "bus_load_pct": "share of bit time in use",
 }
 

@@ -151,6 +151,8 @@ def _of_trace(trace: Trace, subject: _Subject, times: Mapping[str, float]) -> Ju
     from harness.rig.judging import judge_trace  # noqa: PLC0415 - see above
 
     rig, profile = subject.rig, subject.profile
+    if rig is not None:
+        profile = rig.profile_of(int(trace.header.get("string", 0)))
     if rig is None or not is_of_bench(trace):
         return judge_trace(trace, profile, subject.requirements, **times)
     requirements = bench_requirements(rig, trace.header["accuracy"])

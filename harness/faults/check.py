@@ -31,7 +31,8 @@ class Bounds:
 
     `module_cells` is how many cells one measuring module has; it bounds nothing but tells where modules meet.
     `features` are the things not every rig has (`FaultKind.needs`). `scale` is what the pack is made for.
-    `ages` are the messages of an age of their own, by the quantity that tells it.
+    `ages` are the messages of an age of their own, by the quantity that tells it. `strings` is how many strings in
+    parallel an action may name; 0 = the rig has no such thing.
     """
 
     n_cells: int
@@ -42,6 +43,7 @@ class Bounds:
     features: frozenset[str] = frozenset()
     scale: Scale = REFERENCE
     ages: Mapping[str, str] = field(default_factory=dict)
+    strings: int = 0
 
     def offers(self, kind: FaultKind) -> bool:
         """Whether this rig has what a kind of fault needs."""

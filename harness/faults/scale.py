@@ -27,7 +27,8 @@ class Scale:
     """What a pack is made for; the defaults are the bus pack's.
 
     `cell_low_v`, `cell_high_v`: trips of a cell; `pack_v` at rest, half full; `discharge_a`, `charge_a`: what it may
-    carry without end; `heat_j_per_k`: heat capacity of one cell (all its parallel cells).
+    carry without end; `heat_j_per_k`: heat capacity of one cell (all its parallel cells). All are those of one string;
+    a power at the link is shared by `strings`.
     """
 
     cell_low_v: float = 2.50
@@ -37,6 +38,7 @@ class Scale:
     charge_a: float = 270.0
     capacity_ah: float = 180.0
     heat_j_per_k: float = 4204.2
+    strings: int = 1
 
 
 REFERENCE = Scale()
@@ -56,7 +58,7 @@ def current(scale: Scale, amperes: float) -> float:
 
 def power(scale: Scale, watts: float) -> float:
     """A power at the link that is the same share of what the pack may give or take."""
-    return round(current(scale, watts) * scale.pack_v / REFERENCE.pack_v, _DIGITS)
+    return round(scale.strings * current(scale, watts) * scale.pack_v / REFERENCE.pack_v, _DIGITS)
 
 
 def scaled(scale: Scale, fault: str, parameters: Mapping[str, Value]) -> dict[str, Value]:

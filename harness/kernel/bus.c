@@ -151,6 +151,9 @@ int bh_bus_put(bh_buses *buses, const fil_frame *frame, uint8_t node, int16_t so
     if ((buses->outlet.nodes >> node & 1U) != 0) {
         bh_outlet_put(&buses->outlet, &bus->slots[slot].frame, node, release_ns);
     }
+    for (int32_t i = 0; i < buses->n_peers && node < BH_NODE_FOREIGN; i++) {
+        (void)bh_bus_put(buses->peers[i], frame, BH_NODE_PEER, -1, release_ns);
+    }
     return 0;
 }
 

@@ -13,6 +13,8 @@
 #include "internal.h"
 #include "outside.h"
 
+enum { BH_MAX_PEERS = 7 };
+
 enum { BH_MAX_BUSES = 4, BH_BUS_SLOTS = 512, BH_LOAD_WINDOW_US = 100000, BH_MAX_LOAD_SLOTS = 100 };
 
 /* One frame between sending and its end on the wire. */
@@ -76,7 +78,9 @@ typedef struct bh_bus {
 
 typedef struct bh_wire bh_wire;
 
-typedef struct bh_buses {
+typedef struct bh_buses bh_buses;
+
+struct bh_buses {
     bh_bit_tables *tables;
     bh_bus *bus; /* [n] */
     bh_wire *wire;
@@ -91,7 +95,10 @@ typedef struct bh_buses {
     uint8_t n_dut_off;  /* buses on which it is bus-off */
     uint8_t planned;    /* there are faults that wire.c looks after */
     bh_outlet outlet;   /* frames for a real bus */
-} bh_buses;
+    /* The same bus as the other strings of a group see it: whatever is queued on one is queued on all. */
+    bh_buses *peers[BH_MAX_PEERS];
+    int32_t n_peers;
+};
 
 void bh_bus_create(bh_arena *arena, bh_buses *buses, const bh_bus_config *config, uint32_t tick_us);
 

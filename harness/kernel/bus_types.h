@@ -9,14 +9,16 @@
 
 #include "fil.h"
 
-/* BH_NODE_FOREIGN is one that does not belong there: it sends only because of a fault or by hand. */
+/* BH_NODE_FOREIGN is one that does not belong there: it sends only because of a fault or by hand. BH_NODE_PEER stands for
+ * the other strings of a group, and all that is sent for them (group.c). */
 enum {
     BH_NODE_DUT = 0,
     BH_NODE_VEHICLE = 1,
     BH_NODE_CHARGER = 2,
     BH_NODE_TESTER = 3,
     BH_NODE_FOREIGN = 4,
-    BH_N_NODES = 5
+    BH_NODE_PEER = 5,
+    BH_N_NODES = 6
 };
 
 /* Marks in the flags of a recorded frame, besides FIL_FRAME_*. */

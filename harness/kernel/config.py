@@ -33,6 +33,7 @@ class Node(IntEnum):
     CHARGER = 2
     TESTER = 3
     FOREIGN = 4  # does not belong there: sends because of a fault or by hand
+    PEER = 5  # the other strings of a group
 
 
 class Value(IntEnum):

@@ -55,9 +55,10 @@ static void settle(bh_buses *buses, bh_bus *bus, uint8_t node, uint64_t t_ns) {
 
 /* ---- counters ------------------------------------------------------------------------------------------------ */
 
-/* A foreign node only ever sends. */
+/* A foreign node only ever sends; peers are there in a group. */
 static int is_there(const bh_buses *buses, const bh_bus *bus, uint8_t node) {
-    return node != BH_NODE_FOREIGN && (node != BH_NODE_DUT || buses->dut_on) && bus->node[node].state != BH_BUS_OFF;
+    return node != BH_NODE_FOREIGN && (node != BH_NODE_PEER || buses->n_peers > 0) &&
+           (node != BH_NODE_DUT || buses->dut_on) && bus->node[node].state != BH_BUS_OFF;
 }
 
 void bh_confine_count(bh_buses *buses, bh_bus *bus, uint8_t node, int32_t transmit, int32_t receive, uint64_t t_ns) {

@@ -124,7 +124,7 @@ static double charger_voltage(const bh_plant *plant, const bh_distortion *bent) 
 }
 
 /* Who ignores the controller goes on once started, as long as the link is up. */
-static uint8_t vehicle_runs(const bh_plant *plant, const bh_distortion *bent) {
+uint8_t bh_environment_runs(const bh_plant *plant, const bh_distortion *bent) {
     const bh_environment *environment = &plant->environment;
     const uint8_t wanted = environment->ready_to_drive | (bent->vehicle_ignores_limits & environment->vehicle_on);
     return wanted && plant->pack.link_v > plant->surroundings.load_min_link_v;
@@ -164,7 +164,7 @@ bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *bent
     demand.auxiliary_w = plant->pack.main_closed ? plant->surroundings.auxiliary_w : 0.0;
     demand.discharge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->discharge_limit_a;
     demand.charge_limit_a = bent->vehicle_ignores_limits ? HUGE_VAL : environment->charge_limit_a;
-    if (vehicle_runs(plant, bent)) {
+    if (bh_environment_runs(plant, bent)) {
         demand.line_w = line_power(plant, bent);
         demand.traction_w = BH_PICK(bent->load_w, environment->profile_w) - demand.line_w;
     }
@@ -202,7 +202,7 @@ void bh_environment_listen(bh_plant *plant, const bh_controls *controls, const b
 
 void bh_environment_commit(bh_plant *plant) {
     bh_environment *environment = &plant->environment;
-    environment->vehicle_on = vehicle_runs(plant, &plant->distortion);
+    environment->vehicle_on = bh_environment_runs(plant, &plant->distortion);
     environment->charger_on = charger_runs(plant, &plant->distortion);
 }
 

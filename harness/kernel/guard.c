@@ -279,6 +279,12 @@ int bh_guard_run(bh_guard *guard, const bh_image *image, int (*body)(void *conte
     return result;
 }
 
+void bh_guard_switch(bh_guard *guard, const bh_image *image) {
+    guard->jump = current->jump;
+    guard->image = image;
+    current = guard;
+}
+
 #else /* no way to do it here: a crash ends the process, a hang must be seen from outside */
 
 int bh_guard_run(bh_guard *guard, const bh_image *image, int (*body)(void *context), void *context) {
@@ -287,6 +293,10 @@ int bh_guard_run(bh_guard *guard, const bh_image *image, int (*body)(void *conte
     guard->fault_address = 0;
     guard->signal = 0;
     return body(context);
+}
+
+void bh_guard_switch(bh_guard *guard, const bh_image *image) {
+    guard->image = image;
 }
 
 #endif

@@ -39,6 +39,10 @@ typedef struct bh_guard {
  * a new call; time spent blocked in the operating system does not count. */
 int bh_guard_run(bh_guard *guard, const bh_image *image, int (*body)(void *context), void *context);
 
+/* Inside a guarded run: from here on the calls are those of another simulation, with its own guard and firmware. A cut
+ * ends the whole run. */
+void bh_guard_switch(bh_guard *guard, const bh_image *image);
+
 /* Around every firmware call, a few ns. */
 static inline void bh_guard_begin(bh_guard *guard) {
     guard->calls++;

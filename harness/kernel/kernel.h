@@ -198,6 +198,18 @@ int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace);
  * trace leave the strides out; soak->strides has them. */
 int bh_soak_run(bh_sim *sim, bh_soak *soak, bh_trace *trace);
 
+/* ---- groups: strings in parallel, one link and one bus (group.c) ---- */
+
+enum { BH_MAX_STRINGS = 8 };
+
+/* Put simulations of equal tick, time and number of buses together, once, before the first run. Returns BH_*; the text of
+ * a refusal is with the first. */
+int bh_group_join(bh_sim *const *members, int32_t n);
+
+/* As bh_run, for all members of a group at once, each with a trace of its own. When it does not return BH_OK, *culprit is
+ * the member whose text says why, and after BH_FIRMWARE_* none goes on before its checkpoint is loaded. */
+int bh_group_run(bh_sim *const *members, int32_t n, uint64_t until_ns, bh_trace *const *traces, int32_t *culprit);
+
 uint64_t bh_now_ns(const bh_sim *sim);
 const bh_fault_report *bh_fault_reports(const bh_sim *sim);
 

@@ -76,7 +76,7 @@ void bh_pack_switch(bh_plant *plant, uint32_t commands, double dt_s) {
     plant->pack.main_closed = (closed & both) == both && !plant->truth.fuse_open;
 }
 
-static int precharging(const bh_plant *plant) {
+int bh_pack_precharging(const bh_plant *plant) {
     const uint32_t path = FIL_OUT_PRECHARGE | FIL_OUT_NEGATIVE;
     return !plant->pack.main_closed && (plant->truth.closed & path) == path && !plant->truth.fuse_open;
 }
@@ -127,10 +127,9 @@ static double loaded_voltage(const bh_demand *demand, double open_v, double inne
     return v;
 }
 
-/* Closed: the link hangs on the pack. */
-static bh_flow solve_closed(const bh_plant *plant, const bh_demand *demand, double r_ohm) {
+/* Closed: the link hangs on the pack, or on several packs that together are this source. */
+bh_flow bh_pack_solve(const bh_plant *plant, const bh_demand *demand, double emf_v, double r_ohm) {
     const bh_pack *pack = &plant->pack;
-    const double emf_v = pack->source.emf_v;
     const double capacitor_siemens = plant->config.link_capacitance_f / pack->dt_s;
     const double held_a = capacitor_siemens * pack->link_before_v;
     const double g = 1.0 / plant->config.link_bleed_ohm + demand->short_siemens + capacitor_siemens;
@@ -146,11 +145,12 @@ static bh_flow solve_closed(const bh_plant *plant, const bh_demand *demand, doub
 
 /* Pure: what flows in this step with the main contactors closed and this demand. */
 bh_flow bh_pack_flow_closed(const bh_plant *plant, const bh_demand *demand) {
-    const bh_flow flow = solve_closed(plant, demand, plant->pack.source.r_ohm[BH_DISCHARGE]);
+    const bh_source *source = &plant->pack.source;
+    const bh_flow flow = bh_pack_solve(plant, demand, source->emf_v, source->r_ohm[BH_DISCHARGE]);
     if (flow.pack_a >= 0.0) {
         return flow;
     }
-    return solve_closed(plant, demand, plant->pack.source.r_ohm[BH_CHARGE]);
+    return bh_pack_solve(plant, demand, source->emf_v, source->r_ohm[BH_CHARGE]);
 }
 
 static double decay_of(bh_pack *pack, double exponent) {
@@ -179,18 +179,12 @@ static double unsupported_load(const bh_plant *plant, const bh_demand *demand, d
 }
 
 /* Open or precharging: the capacitor moves exponentially, exact over the step. */
-static bh_flow flow_unsupported(bh_plant *plant, const bh_demand *demand) {
+bh_flow bh_pack_unsupported(bh_plant *plant, const bh_demand *demand, double emf_v, double source_siemens) {
     bh_pack *pack = &plant->pack;
     const double capacitance_f = plant->config.link_capacitance_f;
-    const double emf_v = pack->source.emf_v;
     bh_flow flow = {0};
     double v = pack->link_before_v;
     flow.load_w = unsupported_load(plant, demand, &v);
-    double source_siemens = 0.0;
-    if (precharging(plant)) {
-        const double resistor_ohm = BH_PICK(plant->distortion.precharge_ohm, plant->config.precharge_ohm);
-        source_siemens = 1.0 / (resistor_ohm + pack->source.r_ohm[v > emf_v ? BH_CHARGE : BH_DISCHARGE]);
-    }
     const double g = source_siemens + 1.0 / plant->config.link_bleed_ohm + demand->short_siemens;
     const double final_v = emf_v * source_siemens / g;
     const double exponent = pack->dt_s * g / capacitance_f;
@@ -203,20 +197,32 @@ static bh_flow flow_unsupported(bh_plant *plant, const bh_demand *demand) {
     return flow;
 }
 
+double bh_pack_precharge_ohm(const bh_plant *plant, double link_v) {
+    const bh_source *source = &plant->pack.source;
+    const double resistor_ohm = BH_PICK(plant->distortion.precharge_ohm, plant->config.precharge_ohm);
+    return resistor_ohm + source->r_ohm[link_v > source->emf_v ? BH_CHARGE : BH_DISCHARGE];
+}
+
+double bh_pack_peak(const bh_plant *plant, double pack_a) {
+    const bh_pack *pack = &plant->pack;
+    if (pack->main_before) {
+        return fabs(pack_a);
+    }
+    const double gap_v = pack->source.emf_v - pack->link_before_v; /* the inrush goes through the pack's resistance */
+    const double inrush_a = fabs(gap_v) / pack->source.r_ohm[gap_v < 0.0 ? BH_CHARGE : BH_DISCHARGE];
+    return fmax(fabs(pack_a), inrush_a);
+}
+
 /* Currents and link voltage of this step. */
 bh_flow bh_pack_flow(bh_plant *plant, const bh_demand *demand) {
     bh_pack *pack = &plant->pack;
     pack->link_before_v = pack->link_v;
     if (!pack->main_closed) {
-        return flow_unsupported(plant, demand);
+        const double ohm = bh_pack_precharging(plant) ? bh_pack_precharge_ohm(plant, pack->link_v) : HUGE_VAL;
+        return bh_pack_unsupported(plant, demand, pack->source.emf_v, 1.0 / ohm);
     }
     bh_flow flow = bh_pack_flow_closed(plant, demand);
-    flow.peak_a = fabs(flow.pack_a);
-    if (!pack->main_before) { /* the capacitor takes its inrush through the pack's resistance */
-        const double gap_v = pack->source.emf_v - pack->link_before_v;
-        const double inrush_a = fabs(gap_v) / pack->source.r_ohm[gap_v < 0.0 ? BH_CHARGE : BH_DISCHARGE];
-        flow.peak_a = fmax(flow.peak_a, inrush_a);
-    }
+    flow.peak_a = bh_pack_peak(plant, flow.pack_a);
     return flow;
 }
 

@@ -126,22 +126,31 @@ bh_plant *bh_plant_create(bh_arena *arena, const bh_config *config) {
     return plant;
 }
 
-/* One step of dt_s. now_ns is the start of the step. */
-void bh_plant_step(bh_plant *plant, const bh_controls *controls, const bh_heard *heard, uint64_t now_ns, double dt_s) {
+bh_demand bh_plant_prepare(bh_plant *plant, const bh_controls *controls, const bh_heard *heard, uint64_t now_ns,
+                           double dt_s) {
     bh_cells_refresh(plant, controls->balancing, dt_s);
     plant->pack.source = bh_cells_source(&plant->cells, plant);
     plant->pack.dt_s = dt_s;
     bh_pack_switch(plant, controls->contactors, dt_s);
     bh_environment_listen(plant, controls, heard, now_ns, dt_s);
-    const bh_demand demand = bh_environment_demand(plant, &plant->distortion);
-    const bh_flow flow = bh_pack_flow(plant, &demand);
+    return bh_environment_demand(plant, &plant->distortion);
+}
+
+void bh_plant_finish(bh_plant *plant, const bh_controls *controls, const bh_flow *flow, double dt_s) {
     bh_environment_commit(plant);
-    bh_pack_commit(plant, &flow);
-    bh_cells_advance(plant, flow.pack_a, dt_s);
+    bh_pack_commit(plant, flow);
+    bh_cells_advance(plant, flow->pack_a, dt_s);
     bh_thermal_advance(plant, dt_s);
-    const double r_ohm = plant->pack.source.r_ohm[flow.pack_a < 0.0 ? BH_CHARGE : BH_DISCHARGE];
-    plant->truth.pack_v = plant->pack.source.emf_v - r_ohm * flow.pack_a;
-    fill_truth(plant, controls, &flow);
+    const double r_ohm = plant->pack.source.r_ohm[flow->pack_a < 0.0 ? BH_CHARGE : BH_DISCHARGE];
+    plant->truth.pack_v = plant->pack.source.emf_v - r_ohm * flow->pack_a;
+    fill_truth(plant, controls, flow);
+}
+
+/* One step of dt_s. now_ns is the start of the step. */
+void bh_plant_step(bh_plant *plant, const bh_controls *controls, const bh_heard *heard, uint64_t now_ns, double dt_s) {
+    const bh_demand demand = bh_plant_prepare(plant, controls, heard, now_ns, dt_s);
+    const bh_flow flow = bh_pack_flow(plant, &demand);
+    bh_plant_finish(plant, controls, &flow, dt_s);
 }
 
 const bh_truth *bh_plant_truth(const bh_plant *plant) {

@@ -200,6 +200,7 @@ typedef struct bh_environment {
     double *load_w;
     double *line_v; /* NULL: there is no line */
     double *line_w;
+    double joined_s; /* main contactors closed for so long; kept in groups */
     double wire_v; /* of the line as the profile has it */
     double wire_w;
 } bh_environment;
@@ -215,6 +216,11 @@ struct bh_plant {
     bh_pack pack;
     bh_environment environment;
 };
+
+/* plant.c: a step in two halves, with the current found in between */
+bh_demand bh_plant_prepare(bh_plant *plant, const bh_controls *controls, const bh_heard *heard, uint64_t now_ns,
+                           double dt_s);
+void bh_plant_finish(bh_plant *plant, const bh_controls *controls, const bh_flow *flow, double dt_s);
 
 /* cell_create.c */
 void bh_cells_create(bh_plant *plant, bh_arena *arena, const bh_config *config);
@@ -240,6 +246,12 @@ void bh_pack_switch(bh_plant *plant, uint32_t commands, double dt_s);
 bh_flow bh_pack_flow(bh_plant *plant, const bh_demand *demand);
 bh_flow bh_pack_flow_closed(const bh_plant *plant, const bh_demand *demand);
 void bh_pack_commit(bh_plant *plant, const bh_flow *flow);
+int bh_pack_precharging(const bh_plant *plant);
+double bh_pack_precharge_ohm(const bh_plant *plant, double link_v); /* between the cells and the link */
+double bh_pack_peak(const bh_plant *plant, double pack_a);          /* main contactors closed */
+/* The link of this plant on a source, without and with a capacitor that is left to itself. */
+bh_flow bh_pack_solve(const bh_plant *plant, const bh_demand *demand, double emf_v, double r_ohm);
+bh_flow bh_pack_unsupported(bh_plant *plant, const bh_demand *demand, double emf_v, double source_siemens);
 double bh_pack_insulation(const bh_plant *plant, const bh_distortion *distortion);
 
 /* environment.c */
@@ -249,6 +261,7 @@ void bh_environment_listen(bh_plant *plant, const bh_controls *controls, const b
 bh_demand bh_environment_demand(const bh_plant *plant, const bh_distortion *distortion);
 void bh_environment_commit(bh_plant *plant);
 int bh_environment_settled(const bh_plant *plant, const bh_heard *heard);
+uint8_t bh_environment_runs(const bh_plant *plant, const bh_distortion *distortion); /* the vehicle draws or feeds */
 double bh_environment_line_v(const bh_plant *plant, const bh_distortion *distortion);
 /* Voltage at the poles: that of the line, or of the link where the vehicle feeds them. */
 double bh_environment_pole_v(const bh_plant *plant, const bh_distortion *distortion, double link_v);

@@ -121,7 +121,7 @@ int bh_replan(bh_sim *sim, const bh_event *events, int32_t n_events, const bh_fa
 
 /* ---- one tick ------------------------------------------------------------------------------------------------ */
 
-static void start_tick(bh_sim *sim) {
+void bh_tick_begin(bh_sim *sim) {
     while (sim->next_event < sim->n_events && sim->events[sim->next_event].t_ns <= sim->now_ns) {
         happen(sim, &sim->events[sim->next_event++]);
     }
@@ -135,9 +135,6 @@ static void start_tick(bh_sim *sim) {
     bh_faults_bend(&sim->faults, sim->plant, sim->now_ns, sim->tick);
     sim->controls.contactors = sim->outputs.contactors;
     sim->controls.balancing = sim->n_balancing > 0 ? sim->balancing : NULL;
-    bh_plant_step(sim->plant, &sim->controls, &sim->heard, sim->now_ns, sim->dt_s);
-    sim->now_ns += sim->tick_ns;
-    sim->tick++;
 }
 
 /* A frame with marks, or of a node that does not belong there: everyone hears that one. */
@@ -181,18 +178,23 @@ static int run_controller(bh_sim *sim) {
     return result != BH_OK ? result : bh_controller_send(sim);
 }
 
-int bh_run_tick(bh_sim *sim) {
-    start_tick(sim);
+int bh_tick_given(bh_sim *sim) {
+    sim->now_ns += sim->tick_ns;
+    sim->tick++;
     if (sim->faults.truth.n > 0) {
         bh_faults_observe(&sim->faults, sim->plant, sim->now_ns, sim->dt_s);
     }
-    int result = bh_controller_supply(sim);
+    const int result = bh_controller_supply(sim);
     if (result != BH_OK) {
         return result;
     }
     bh_sense_sample(&sim->sense, &sim->faults, sim->truth, &sim->controls, sim->now_ns, sim->tick);
     run_buses(sim);
-    result = run_controller(sim);
+    return BH_OK;
+}
+
+int bh_tick_end(bh_sim *sim) {
+    const int result = run_controller(sim);
     if (result != BH_OK) {
         return result;
     }
@@ -203,11 +205,22 @@ int bh_run_tick(bh_sim *sim) {
     return BH_OK;
 }
 
+int bh_run_tick(bh_sim *sim) {
+    bh_tick_begin(sim);
+    bh_plant_step(sim->plant, &sim->controls, &sim->heard, sim->now_ns, sim->dt_s);
+    const int result = bh_tick_given(sim);
+    return result != BH_OK ? result : bh_tick_end(sim);
+}
+
+int bh_trace_full(const bh_sim *sim) {
+    const bh_trace *trace = sim->trace;
+    return trace->n_rows >= trace->max_rows || trace->n_frames + sim->frame_room > trace->max_frames;
+}
+
 static int run_ticks(void *context) {
     bh_sim *sim = context;
     while (sim->now_ns < sim->until_ns) {
-        const bh_trace *trace = sim->trace;
-        if (trace->n_rows >= trace->max_rows || trace->n_frames + sim->frame_room > trace->max_frames) {
+        if (bh_trace_full(sim)) {
             return BH_FULL;
         }
         const int result = bh_run_tick(sim);
@@ -249,7 +262,7 @@ int bh_refuse_run(bh_sim *sim, const char *why) {
     return BH_BAD_CONFIG;
 }
 
-int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace) {
+int bh_run_begin(bh_sim *sim, uint64_t until_ns, bh_trace *trace) {
     if (sim->failed != BH_OK) {
         return sim->failed;
     }
@@ -262,9 +275,20 @@ int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace) {
     sim->trace = trace;
     sim->until_ns = until_ns;
     trace->n_summed = trace->n_rows > 0 ? trace->n_summed : 0; /* cleared buffers begin anew */
-    const int result = bh_guarded(sim, run_ticks);
-    bh_record_extremes(trace);
+    return BH_OK;
+}
+
+void bh_run_end(bh_sim *sim) {
+    bh_record_extremes(sim->trace);
     sim->trace = NULL;
+}
+
+int bh_run(bh_sim *sim, uint64_t until_ns, bh_trace *trace) {
+    int result = bh_run_begin(sim, until_ns, trace);
+    if (result == BH_OK) {
+        result = bh_guarded(sim, run_ticks);
+        bh_run_end(sim);
+    }
     return result;
 }
 

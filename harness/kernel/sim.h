@@ -9,6 +9,7 @@
  * field.c (numbers in payloads), row.c (trace), check.c (configuration), controller.c (calls of the firmware),
  * gbt.c, gbt_send.c, gbt_tp.c (a charger that speaks GB/T 27930), tester.c (the diagnostic tester),
  * soak.c (long runs), outside.c (inputs from outside, frames for a real bus),
+ * group.c, parallel.c (strings in parallel),
  * guard.c (hang and crash), state.c (firmware memory, checkpoints).
  */
 #ifndef BH_SIM_H
@@ -104,6 +105,14 @@ int bh_controller_fail(bh_sim *sim, const char *call, int result); /* the text o
 /* run.c: one tick, guarded; why a run cannot begin, BH_BAD_CONFIG. */
 int bh_run_tick(bh_sim *sim);
 int bh_refuse_run(bh_sim *sim, const char *why);
+/* run.c: the parts of a tick; between the first two the plant takes its step. The last two run guarded. */
+void bh_tick_begin(bh_sim *sim); /* events, frames due, faults on the truth */
+int bh_tick_given(bh_sim *sim);  /* at its end: supply, samples, frames that ended on the bus */
+int bh_tick_end(bh_sim *sim);    /* firmware, its frames and outputs, trace row */
+/* The frame of a run: check and bind the trace, see whether it has room for a tick, sum it up. */
+int bh_run_begin(bh_sim *sim, uint64_t until_ns, bh_trace *trace);
+int bh_trace_full(const bh_sim *sim);
+void bh_run_end(bh_sim *sim);
 
 /* run.c: body with its errors and cuts noted in the simulation; returns BH_*. */
 int bh_guarded(bh_sim *sim, int (*body)(void *sim));

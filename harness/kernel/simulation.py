@@ -188,8 +188,21 @@ class Simulation:
         Errors of the firmware are returned, not raised: what happened before them is in the buffers. After one, only
         `load_state` brings the simulation back. Raises UsageError when the buffers are too small or the time is wrong.
         """
-        trace = self._bind(buffers)
-        code = Status(self._lib.bh_run(self._handle(), self._ticks_ns(until_s), trace))
+        trace = self.bind(buffers)
+        code = Status(self._lib.bh_run(self._handle(), self.ticks_ns(until_s), trace))
+        return self.ended(code, until_s, buffers)
+
+    # ---- for groups
+
+    @property
+    def handle(self) -> Any:
+        """The `bh_sim *`. Raises UsageError when the simulation is closed."""
+        return self._handle()
+
+    def ended(self, code: Status, until_s: float, buffers: TraceBuffers) -> RunStatus:
+        """What `run` makes of the kernel's answer; the buffers are brought up to date."""
+        assert buffers.bound is not None
+        trace = buffers.bound[1]
         buffers.n_rows, buffers.n_frames = trace.n_rows, trace.n_frames
         if code == Status.OK:
             return RunStatus(code)
@@ -209,7 +222,7 @@ class Simulation:
 
         Times of simulation and trace leave out what passed at once; `soak.strides()` has it. Errors as with `run`.
         """
-        trace = self._bind(buffers)
+        trace = self.bind(buffers)
         code = Status(self._lib.bh_soak_run(self._handle(), soak.bind(self._ffi), trace))
         buffers.n_rows, buffers.n_frames = trace.n_rows, trace.n_frames
         if code == Status.BAD_CONFIG:
@@ -333,7 +346,8 @@ class Simulation:
     def _error_text(self) -> str:
         return str(self._ffi.string(self._lib.bh_error(self._sim)).decode(errors="replace"))
 
-    def _ticks_ns(self, until_s: float) -> int:
+    def ticks_ns(self, until_s: float) -> int:
+        """A time as ns. Raises UsageError when it is past or no multiple of the tick."""
         tick_ns = self.config.tick_us * 1000
         until_ns = round(until_s * _NS_PER_S / tick_ns) * tick_ns
         if until_ns < self.now_ns:
@@ -342,7 +356,7 @@ class Simulation:
             raise UsageError(f"run until {until_s} s: must be a multiple of the tick, {self.config.tick_us} us")
         return until_ns
 
-    def _bind(self, buffers: TraceBuffers) -> Any:
+    def bind(self, buffers: TraceBuffers) -> Any:
         """A `bh_trace *` onto the buffers, made once for each."""
         if buffers.bound is None or buffers.bound[0] is not self._ffi:
             trace = self._ffi.new("bh_trace *")

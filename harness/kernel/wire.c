@@ -337,7 +337,7 @@ static void force(bh_wire *wire, bh_buses *buses, int32_t i, uint64_t now_ns) {
         bh_bus *bus = &buses->bus[b];
         for (uint8_t node = 0; is_on(fault, b) && node < BH_N_NODES; node++) {
             const bh_can_node *can = &bus->node[node];
-            const int there = node == BH_NODE_DUT ? buses->dut_on : node != BH_NODE_FOREIGN;
+            const int there = node == BH_NODE_DUT ? buses->dut_on : node < BH_NODE_FOREIGN;
             if (there && is_sender(fault, node) && can->state != BH_BUS_OFF && can->tec < fault->value &&
                 bh_fault_touches(wire->faults, i, now_ns)) {
                 bh_confine_force(buses, bus, node, (uint16_t)fault->value, now_ns);

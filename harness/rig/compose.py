@@ -51,6 +51,7 @@ def bounds_of(rig: Rig) -> Bounds:
         scale=scale_of(rig),
         features=rig.features | ({DIAGNOSTICS} if rig.profile.diagnostics is not None else frozenset()),
         ages={message.age: message.name for message in rig.profile.restbus if message.age},
+        strings=file.strings.count if file.strings is not None else 0,
     )
 
 
@@ -73,6 +74,7 @@ def scale_of(rig: Rig) -> Scale:
         charge_a=min(into, default=_ENDLESS * REFERENCE.charge_a) / _ENDLESS,
         capacity_ah=rig.cell.capacity_ah * cells.parallel,
         heat_j_per_k=round(rig.cell.heat_capacity_j_per_k * cells.parallel, 1),
+        strings=rig.file.strings.count if rig.file.strings is not None else 1,
     )
 
 
@@ -86,11 +88,11 @@ def kernel_config(rig: Rig, *, max_events: int = MAX_EVENTS, max_faults: int = M
     file = rig.file
     sent, received = _fields(rig)
     return KernelConfig(
-        seed=file.simulation.seed,
+        seed=file.simulation.seed + max(0, rig.string - 1),
         tick_us=file.simulation.tick_ms * 1000,
         start_tick_ms=file.simulation.start_tick_ms,
         variant=file.firmware.variant,
-        parameters=tuple(file.firmware.parameters.items()),
+        parameters=(*file.firmware.parameters.items(), *_number(rig)),
         cell=rig.cell.model(file.cells.parallel),
         pack=_pack(rig),
         environment=_environment(rig),
@@ -104,9 +106,27 @@ def kernel_config(rig: Rig, *, max_events: int = MAX_EVENTS, max_faults: int = M
     )
 
 
+def _number(rig: Rig) -> tuple[tuple[str, int], ...]:
+    """How the firmware is told which string it has."""
+    strings = rig.file.strings
+    return () if strings is None else ((strings.number_parameter, max(1, rig.string)),)
+
+
+def _between_strings(rig: Rig) -> tuple[float, float]:
+    """How far this string is charged beyond the others, and the factor on its resistance."""
+    strings = rig.file.strings
+    if strings is None:
+        return 0.0, 1.0
+    draws = np.random.default_rng((rig.file.simulation.seed, rig.string)).standard_normal(2)
+    soc, resistance = draws.clip(-_SPREAD_LIMIT, _SPREAD_LIMIT)
+    return strings.soc_spread_pct / 100.0 * soc, 1.0 + strings.resistance_spread_pct / 100.0 * resistance
+
+
 def _pack(rig: Rig) -> PackConfig:
     cells, pack = rig.file.cells, rig.file.pack
-    generator = np.random.default_rng(rig.file.simulation.seed)
+    seed = rig.file.simulation.seed
+    generator = np.random.default_rng(seed if rig.string <= 1 else (seed, rig.string))
+    further_soc, r_factor = _between_strings(rig)
 
     def spread(sigma: float) -> NDArray[np.float64]:
         draws = generator.standard_normal(cells.series).clip(-_SPREAD_LIMIT, _SPREAD_LIMIT)
@@ -116,8 +136,8 @@ def _pack(rig: Rig) -> PackConfig:
     return PackConfig(
         temp_cell=sensor_cells(cells.series, pack.temperature_sensors),
         capacity_ah=capacity_ah * (1.0 + spread(cells.spread.capacity_pct / 100.0)),
-        r_scale=1.0 + spread(cells.spread.resistance_pct / 100.0),
-        soc=(cells.soc_pct / 100.0 + spread(cells.spread.soc_pct / 100.0)).clip(0.0, 1.0),
+        r_scale=r_factor * (1.0 + spread(cells.spread.resistance_pct / 100.0)),
+        soc=(cells.soc_pct / 100.0 + further_soc + spread(cells.spread.soc_pct / 100.0)).clip(0.0, 1.0),
         temp_degc=cells.temp_degc + spread(cells.spread.temp_k),
         heat_capacity_j_per_k=rig.cell.heat_capacity_j_per_k * cells.parallel,
         cooling_w_per_k=pack.cooling_w_per_k,

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from harness.errors import Problem, RigError
+from harness.errors import Problem, RigError, UsageError
 from harness.rig.resources import rigs_folder
 from harness.rig.sections import RigFile
 from harness.tomlfile import KeyPath, parse_toml, problem_at, read_text, validate
@@ -34,7 +34,8 @@ _WILDCARDS = "*?["
 class Rig:
     """A rig file that was read and checked, and the files it names. `sha256` is that of the rig file.
 
-    The files it names are read when they are first asked for; `read_all` reads them at once.
+    The files it names are read when they are first asked for; `read_all` reads them at once. `string` is the number of
+    the string this is the view of (`strings`), 0 for the rig as a whole.
     """
 
     path: Path
@@ -50,6 +51,40 @@ class Rig:
     defect_file: Path | None = None
     mutant_file: Path | None = None
     pack_files: tuple[Path, ...] = ()
+    string: int = 0
+
+    def strings(self) -> tuple[Rig, ...]:
+        """The rig as each of its strings sees it, `string` counted from 1; none for a rig without [strings].
+
+        Raises RigError where identifiers of two strings meet or leave their range.
+        """
+        from harness.canbus.shift import clashes, shifted  # noqa: PLC0415 - most rigs have no strings
+
+        section = self.file.strings
+        if section is None:
+            return ()
+        try:
+            offsets = range(0, section.count * section.identifier_offset, section.identifier_offset)
+            profiles = tuple(shifted(self.profile, offset) for offset in offsets)
+        except UsageError as error:
+            raise self._wrong_offset(str(error)) from error
+        if found := clashes(profiles):
+            raise self._wrong_offset(found[0])
+        views = tuple(replace(self, string=number) for number in range(1, section.count + 1))
+        shared = {"requirements": self.requirements, "cell": self.cell, "load_profile": self.load_profile}
+        for view, profile in zip(views, profiles, strict=True):
+            vars(view).update(shared, profile=profile)  # what cached properties would find
+        return views
+
+    def profile_of(self, string: int) -> Profile:
+        """The profile of one of several strings, counted from 1; 0 = that of the rig."""
+        views = self.strings() if string else ()
+        return views[string - 1].profile if string <= len(views) and views else self.profile
+
+    def _wrong_offset(self, found: str) -> RigError:
+        text, key = read_text(self.path), ("strings", "identifier_offset")
+        allowed = "an offset that keeps the identifiers of all strings apart and in their range"
+        return RigError([problem_at(self.path, text, key, found=found, allowed=allowed)])
 
     @property
     def name(self) -> str:

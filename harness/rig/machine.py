@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.firmware.loader import FirmwareLibrary, load_firmware, load_kernel
+from harness.firmware.loader import FirmwareLibrary, KernelLibrary, load_firmware, load_kernel
 from harness.kernel.config import KernelConfig
 from harness.kernel.simulation import Simulation
 
@@ -13,17 +13,27 @@ from harness.kernel.simulation import Simulation
 class Machine:
     """The simulation of one rig with a private copy of its firmware.
 
+    `beside` is another machine with the same kernel and firmware, which it is to run together with.
     Raises FirmwareError when it does not load or refuses its configuration, UsageError for an unknown defect.
     """
 
-    def __init__(self, kernel: Path, firmware: Path, config: KernelConfig, *, defect: int = 0) -> None:
+    def __init__(
+        self, kernel: Path, firmware: Path, config: KernelConfig, *, defect: int = 0, beside: Machine | None = None
+    ) -> None:
         self.kernel_path = kernel
         self.firmware_path = firmware
         self.config = config
-        self._kernel = load_kernel(kernel)
+        self._kernel = load_kernel(kernel) if beside is None else beside.kernel
         self._defect = defect
-        self.seen: bytearray | None = None  # what a probe build notes, one byte a place; None for any other firmware
+        self.seen: bytearray | None = (
+            None if beside is None else beside.seen
+        )  # what a probe build notes, one byte a place; None for any other firmware
         self._firmware, self.simulation = self._load()
+
+    @property
+    def kernel(self) -> KernelLibrary:
+        """The kernel that is loaded."""
+        return self._kernel
 
     @property
     def firmware(self) -> FirmwareLibrary:

@@ -87,6 +87,7 @@ class Planner:
         actions = scenario.actions
         resolved = [self._resolve(action) for action in actions if isinstance(action, FaultAction)]
         late = bool(actions) and actions[-1].at_s >= scenario.duration_s
+        late |= any(action.string > self._bounds.strings for action in actions)
         checked = any(
             isinstance(action, CommandAction) and (action.do == "clear" or action.do.startswith(TESTER_PREFIX))
             for action in actions
@@ -212,6 +213,10 @@ def _plain_events(action: CommandAction, t_ns: int) -> tuple[Event, ...]:
 
 def describe(action: Action) -> str:
     """An action in the words of a scenario file: "cell-voltage cell=17 voltage_v=3.8", "power-cycle off_s=1"."""
+    return f"{_describe(action)} string={action.string}" if action.string else _describe(action)
+
+
+def _describe(action: Action) -> str:
     if isinstance(action, FaultAction):
         words = [action.fault, *(f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
                                  for name, value in (action.model_extra or {}).items())]  # fmt: skip

@@ -120,22 +120,43 @@ class Recorder:
 
     def play(self, scenario: Scenario, plan: Plan, base_ns: int, *, keep: bool) -> Trace:
         """One scenario from the state that was just restored. A firmware that fails gives a trace with an error."""
-        simulation = self._machine.simulation
-        simulation.plan(plan.events, plan.rows)
-        buffers = self._buffers(scenario.duration_s, keep=keep)
-        status = self._advance(base_ns + self._ticks(scenario.duration_s), buffers)
+        buffers = self.begin(scenario, plan, keep=keep)
+        status = self._advance(self.end_ns(scenario, base_ns), buffers)
+        return self.end(scenario, plan, base_ns, buffers, status.error)
+
+    def begin(self, scenario: Scenario, plan: Plan, *, keep: bool) -> TraceBuffers:
+        """Plan a scenario; the buffers to run it into. For who runs several simulations together."""
+        self._machine.simulation.plan(plan.events, plan.rows)
+        self._last = self._buffers(scenario.duration_s, keep=keep)
+        return self._last
+
+    def end_ns(self, scenario: Scenario, base_ns: int) -> int:
+        """The time to run a scenario to."""
+        return base_ns + self._ticks(scenario.duration_s)
+
+    def end(self, scenario: Scenario, plan: Plan, base_ns: int, buffers: TraceBuffers, error: str) -> Trace:
+        """The trace of what was run since `begin`."""
         self._ended()
-        faults = fault_records(plan.faults, simulation.fault_reports(), base_ns)
-        return self._trace(buffers, base_ns, status.error, scenario, faults, plan.marks)
+        faults = fault_records(plan.faults, self._machine.simulation.fault_reports(), base_ns)
+        return self._trace(buffers, base_ns, error, scenario, faults, plan.marks)
+
+    def idle(self, seconds: float) -> TraceBuffers:
+        """Buffers to let so much time pass without a scenario; the last row is then known to `closed_contactors`."""
+        self._last = self._buffers(seconds, keep=False)
+        return self._last
+
+    def watched(self, base_ns: int, buffers: TraceBuffers) -> Observation:
+        """What was seen since `idle`."""
+        return self.observe(self._trace(buffers, base_ns, "", None, (), ()))
 
     def watch(self, until_ns: int) -> Observation:
         """Let time pass without a scenario. Raises FirmwareError when the firmware breaks off: no time passes then."""
         base_ns = self._machine.simulation.now_ns
-        buffers = self._buffers((until_ns - base_ns) / NS_PER_S, keep=False)
+        buffers = self.idle((until_ns - base_ns) / NS_PER_S)
         status = self._advance(until_ns, buffers)
         if status.error:
             raise FirmwareError(status.error)
-        return self.observe(self._trace(buffers, base_ns, status.error, None, (), ()))
+        return self.watched(base_ns, buffers)
 
     def nothing(self, scenario: Scenario, error: str) -> Trace:
         """A trace without rows: the scenario could not begin."""

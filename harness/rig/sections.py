@@ -148,6 +148,21 @@ class BusSection(FileModel):
     buses: Annotated[int, Field(ge=1, le=8)] = 1
 
 
+class StringsSection(FileModel):
+    """Strings in parallel on one link and one bus, each with all that [cells], [pack] and [firmware] say.
+
+    String n sends and is told with every identifier moved by (n - 1) * `identifier_offset`; `number_parameter` is the
+    parameter of the firmware that takes n. `..._spread_pct` are standard deviations between the strings, drawn from the
+    seed. [load] and [vehicle] are one for all of them, [charger] is one for each.
+    """
+
+    count: Annotated[int, Field(ge=2, le=8)]
+    identifier_offset: Annotated[int, Field(ge=1, lt=2**29)]
+    number_parameter: Reference = "string_number"
+    soc_spread_pct: Spread = 0.0
+    resistance_spread_pct: Spread = 0.0
+
+
 class CanSection(FileModel):
     """The profile that maps the product's DBC to quantities.
 
@@ -201,6 +216,7 @@ class RigFile(FileModel):
     load: LoadSection | None = None
     charger: ChargerSection
     bus: BusSection
+    strings: StringsSection | None = None
     can: CanSection
     requirements: RequirementsSection
     scenarios: ScenariosSection | None = None

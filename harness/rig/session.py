@@ -24,19 +24,20 @@ from harness.firmware.loader import FirmwareLibrary
 from harness.firmware.sanitizer import child_environment
 from harness.kernel.simulation import TraceBuffers
 from harness.observation import Observation
-from harness.requirements.judge import judge_all
 from harness.requirements.model import Requirement
 from harness.rig.compose import bounds_of, kernel_config
 from harness.rig.file import Rig
 from harness.rig.machine import Machine
 from harness.rig.plan import Plan, Planner
+from harness.rig.players import Played, Player, SinglePlayer
 from harness.rig.recording import FRAME_JITTER_S, Recorder
 from harness.rig.starts import StartStates
+from harness.rig.strings import StringsMachine, StringsPlayer
 from harness.rig.tracks import Tracks
 from harness.scenario import Scenario
 from harness.search.runner import Footprint
 from harness.trace import Trace
-from harness.verdict import Outcome, Verdict
+from harness.verdict import Verdict
 
 DEFECTS_DEFINE = "BMS_DEFECTS"  # firmware has its seeded defects only in builds with this
 
@@ -69,11 +70,18 @@ class Session:
         self._clock = WallClock()
         if firmware is None:
             _, firmware = build_libraries(rig, sanitize=sanitize, defects=defect != 0)
-        self._machine = Machine(build_kernel(), firmware, kernel_config(rig), defect=defect)
+        self._machine: Machine | StringsMachine
+        self._player: Player
+        if rig.file.strings is not None:
+            self._machine = StringsMachine(build_kernel(), firmware, rig, defect=defect)
+            self._player = StringsPlayer(self._machine, rig, trace_header(rig, self._machine))
+        else:
+            self._machine = Machine(build_kernel(), firmware, kernel_config(rig), defect=defect)
+            planner = Planner(rig.profile, self.bounds)
+            recorder = Recorder(self._machine, rig, trace_header(rig, self._machine))
+            starts = StartStates(self._machine, planner, recorder, rig)
+            self._player = SinglePlayer(self._machine, planner, recorder, starts, rig.requirements)
         self._tracks = Tracks(self._machine.seen) if self._machine.seen is not None else None
-        self._planner = Planner(rig.profile, self.bounds)
-        self._recorder = Recorder(self._machine, rig, trace_header(rig, self._machine))
-        self._starts = StartStates(self._machine, self._planner, self._recorder, rig)
 
     def __enter__(self) -> Self:
         return self
@@ -107,35 +115,34 @@ class Session:
         """
         start_ns = self._clock.now_ns()
         try:
-            start = self._starts.restore(scenario.start)
+            start = self._player.restore(scenario.start)
         except FirmwareError as error:
-            return self._broken(scenario, str(error), start_ns)
+            self._player.reload()
+            return self._done(scenario, self._player.nothing(scenario, str(error)), start_ns)
         if self._tracks is not None:
             self._tracks.started(scenario.start)
-        plan = self._planner.plan(scenario, start.t_ns, requested=start.requested)
-        trace = self._recorder.play(scenario, plan, start.t_ns, keep=keep)
-        observation = self.observe(trace)
-        if trace.error:
-            self._machine.reload()
-            self._starts.forget()
-            verdicts = self._errored(trace.error)
-        else:
-            verdicts = judge_all(self.requirements, observation)
-        return Run(scenario, trace, observation, verdicts, trace.error, self._since(start_ns))
+        played = self._player.play(scenario, start, keep=keep)
+        if played.trace.error:
+            self._player.reload()
+        return self._done(scenario, played, start_ns)
 
     def begin(self, scenario: Scenario) -> tuple[Machine, Plan, int]:
         """For runs of one's own: the machine in the scenario's start state with its plan, and the time it counts from.
 
         Raises RigError when the scenario is wrong, FirmwareError when the start state is not reached.
         """
-        start = self._starts.restore(scenario.start)
-        plan = self._planner.plan(scenario, start.t_ns, requested=start.requested)
-        self._machine.simulation.plan(plan.events, plan.rows)
-        return self._machine, plan, start.t_ns
+        player, machine = self._player, self._machine
+        if not isinstance(player, SinglePlayer) or not isinstance(machine, Machine):
+            raise UsageError(f"rig '{self.rig.name}' has strings in parallel: it is played scenario by scenario only")
+        start = player.restore(scenario.start)
+        plan = player.planner.plan(scenario, start.t_ns, requested=start.requested)
+        machine.simulation.plan(plan.events, plan.rows)
+        return machine, plan, start.t_ns
 
     def recorded(self, buffers: TraceBuffers, base_ns: int, error: str) -> Trace:
         """A trace of what is in the buffers now, its time counted from `base_ns`; overwritten with them."""
-        return self._recorder.recorded(buffers, base_ns, error)
+        assert isinstance(self._player, SinglePlayer)
+        return self._player.recorder.recorded(buffers, base_ns, error)
 
     def take_footprint(self) -> Footprint | None:
         """What the last scenario has executed of firmware built to tell it; None for any other. To be taken once."""
@@ -143,22 +150,12 @@ class Session:
 
     def observe(self, trace: Trace) -> Observation:
         """What judges may look at, of a trace of this rig."""
-        return self._recorder.observe(trace)
+        return self._player.observe(trace)
 
-    def _broken(self, scenario: Scenario, error: str, start_ns: int) -> Run:
-        """The start state could not be reached: nothing was recorded."""
-        self._machine.reload()
-        self._starts.forget()
-        trace = self._recorder.nothing(scenario, error)
-        verdicts = self._errored(error)
-        return Run(scenario, trace, self.observe(trace), verdicts, error, self._since(start_ns))
-
-    def _errored(self, error: str) -> tuple[Verdict, ...]:
-        """Nothing can be said of a run that broke off: never a pass."""
-        return tuple(Verdict(requirement.id, Outcome.ERROR, reason=error) for requirement in self.requirements)
-
-    def _since(self, start_ns: int) -> float:
-        return (self._clock.now_ns() - start_ns) / NS_PER_S
+    def _done(self, scenario: Scenario, played: Played, start_ns: int) -> Run:
+        seconds = (self._clock.now_ns() - start_ns) / NS_PER_S
+        trace = played.trace
+        return Run(scenario, trace, played.observation, played.verdicts, trace.error, seconds)
 
 
 class Built(Protocol):

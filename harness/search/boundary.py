@@ -14,6 +14,7 @@ from harness.requirements.model import Requirement, Trip
 from harness.scenario import Action, Command, CommandAction, FaultAction, Scenario
 from harness.search.diagnosis import diagnosis
 from harness.search.stimuli import Recipe, limit_of, outward, recipes_for
+from harness.search.strings import on_string
 from harness.search.tours import tours
 
 EDGE_S = 0.05  # how far from a confirmation time the grid stays: five ticks
@@ -95,7 +96,10 @@ def grids(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         for place, recipe in enumerate(recipes_for(trip, trips, bounds)):
             point = _Point(rig, bounds, trip, recipe)
             scenarios += [scenario for part in _parts(trip, place) for scenario in part(point)]
-    return [*scenarios, *tours(requirements, bounds, rig=rig), *diagnosis(requirements, bounds, rig=rig)]
+    scenarios += [*tours(requirements, bounds, rig=rig), *diagnosis(requirements, bounds, rig=rig)]
+    if not bounds.strings:
+        return scenarios
+    return [on_string(scenario, 1 + place % bounds.strings) for place, scenario in enumerate(scenarios)]
 
 
 def uncovered(requirements: Sequence[Requirement], bounds: Bounds) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from harness.scenario import Action, Command, CommandAction, FaultAction, Scenar
 from harness.search.places import places
 from harness.search.samples import ALONE, HAZARDS, samples_of
 from harness.search.stimuli import Recipe, limit_of, outward, recipes_for
+from harness.search.strings import on_string
 
 MAX_ACTIONS = 6
 FIRST_S = 0.5
@@ -74,6 +75,7 @@ class Space:
 
     rig: str
     groups: tuple[tuple[Move, ...], ...]
+    strings: int = 0
 
 
 _COMMANDS: tuple[tuple[tuple[Command, Mapping[str, Value]], ...], ...] = (
@@ -107,7 +109,7 @@ def space(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> S
     commands = [tuple(Move(name, keys, command=True) for name, keys in group) for group in _COMMANDS]
     faults = max(len(limits), len(kinds))
     groups = (*_repeated(limits, faults), *_repeated(kinds, faults), *_repeated(commands, _COMMAND_SHARE * faults))
-    return Space(rig, tuple(group for group in groups if group))
+    return Space(rig, tuple(group for group in groups if group), bounds.strings)
 
 
 def _repeated(groups: list[tuple[Move, ...]], wanted: float) -> list[tuple[Move, ...]]:
@@ -135,7 +137,10 @@ def compose(searched: Space, start: Start, picks: Sequence[Pick], *, seed: int =
         actions.append(action)
         end_s = max(end_s, until_s)
     duration_s = round(min(end_s + TAIL_S, LONGEST_S), 2)
-    return Scenario(rig=searched.rig, start=start, duration_s=duration_s, seed=seed, action=tuple(actions))
+    return on_string(
+        Scenario(rig=searched.rig, start=start, duration_s=duration_s, seed=seed, action=tuple(actions)),
+        1 + seed % searched.strings if searched.strings else 0,
+    )
 
 
 def _action(move: Move, pick: Pick, at_s: float, before: Sequence[Action]) -> tuple[Action | None, float]:

@@ -20,6 +20,7 @@ from harness.search.chargertours import charger_tours
 from harness.search.planttours import plant_tours
 from harness.search.rectifier import rectifier_tours
 from harness.search.stimuli import limit_recipe, scaled_action
+from harness.search.strings import string_tours
 
 STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settle
 _COUNTED_A = 3000.0  # a reading; takes the counted charge of 180 Ah from end to end in 216 s
@@ -42,6 +43,7 @@ def tours(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) -> l
         _overhead(bounds),
         *((rectifier_tours(),) if "rectifier" in bounds.features else ()),
         *((charger_tours(),) if "gbt" in bounds.features else ()),
+        string_tours(bounds),
     )
     scaled = [
         (title, start, duration_s, tuple(scaled_action(action, bounds) for action in actions))

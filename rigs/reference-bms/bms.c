@@ -22,6 +22,7 @@
 #include "measure.h"
 #include "nvm.h"
 #include "overcurrent.h"
+#include "parallel.h"
 #include "params.h"
 #include "protect.h"
 #include "seeded_step.h"
@@ -68,6 +69,7 @@ uint32_t bms_init(const bms_start *start) {
     can_tx_init(start->variant);
     uds_init(task.now_ms);
     dtc_init();
+    strings_init();
     return protect_init(latched);
 }
 
@@ -113,6 +115,7 @@ void bms_task(const bms_inputs *inputs) {
     can_rx_put_ages(task.now_ms);
     gbt_step(inputs, task.now_ms);
     can_bus_step(task.now_ms, inputs->can_bus_off);
+    strings_step((can_rx_mode() == MODE_DRIVE) || (can_rx_mode() == MODE_CHARGE));
     protect_step(state_watch());
     overcurrent_step();
     faults_update(protect_causes() | overcurrent_causes() | gbt_causes(), can_rx_take_reset());

@@ -9,6 +9,7 @@
 #include "bms_assert.h"
 #include "defect.h"
 #include "measure.h"
+#include "parallel.h"
 #include "params.h"
 
 #include <string.h>
@@ -97,7 +98,7 @@ static bool link_follows_pack(void) {
     const int32_t goal_mv = DEFECT(40) ? measured->link_mv : measured->pack_mv;
     const int64_t difference = (int64_t)measured->link_mv - (int64_t)goal_mv;
     const int64_t band = ((int64_t)measured->pack_mv * params->precharge_band_permille) / 1000;
-    return measured->link_valid && pack_trusted() && (difference <= band) && (difference >= -band);
+    return measured->link_valid && pack_trusted() && strings_equal() && (difference <= band) && (difference >= -band);
 }
 
 /* With the negative contactor alone no current has a way to the link: a link that rises tells of a welded one. */

@@ -16,6 +16,7 @@
 #include "j1939.h"
 #include "measure.h"
 #include "nvm.h"
+#include "parallel.h"
 #include "params.h"
 #include "protect.h"
 
@@ -209,7 +210,8 @@ int fil_can_rx(const fil_frame *frame) {
         }
         return 0;
     }
-    if (!can_rx_push(frame->id, frame->length, frame->data)) {
+    strings_hear(frame->id, frame->length, frame->data);
+    if (!can_rx_push(strings_local_id(frame->id), frame->length, frame->data)) {
         return refuse(__LINE__, "receive queue full", "");
     }
     return 0;
@@ -220,7 +222,7 @@ int fil_can_tx(fil_frame *frames, int max) {
     can_frame queued;
     while ((count < max) && can_tx_pop(&queued)) {
         fil_frame *frame = &frames[count];
-        frame->id = queued.id;
+        frame->id = queued.extended ? queued.id : strings_bus_id(queued.id);
         frame->flags = queued.extended ? (uint8_t)FIL_FRAME_EXTENDED : 0U;
         frame->bus = CAN_BUS;
         frame->length = queued.length;

@@ -46,6 +46,8 @@ enum {
     Q_LINE_DEAD,         /* 1 = the poles are on a line without voltage */
     Q_LINE_AGE_MS,
     Q_CONTACT_LOSSES, /* within a while */
+    Q_STRING_GAP_MV,     /* between pack and link, while it is to join other strings */
+    Q_STRING_DEVIATION_MA, /* between its current and the mean of all strings, when that lasts */
     Q_COUNT
 };
 

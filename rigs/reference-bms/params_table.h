@@ -261,7 +261,24 @@
     X(gbt_weld_ms, 2000, 0, 60000)       \
     X(gbt_weld_permille, 985, 0, 2000)
 
+/* string_count 0: no strings in parallel. string_gap_mv: how far pack and link may be apart when it joins others, and
+ * string_wait_ms how long it may ask in vain; string_deviation_ma: how far its current may be from the mean of all. */
+#define PARAMS_STRINGS(X)                            \
+    X(string_count, 0, 0, 8)                         \
+    X(string_number, 1, 1, 8)                        \
+    X(string_id_offset, 512, 0, 1023)                \
+    X(string_gap_mv, 6000, 100, 1000000)             \
+    X(string_wait_ms, 10000, 10, 600000)             \
+    X(string_deviation_ma, 120000, 100, 5000000)     \
+    X(string_deviation_ms, 1500, 10, 60000)          \
+    X(string_release_ms, 1000, 0, 600000)            \
+    X(string_order_ms, 300, 0, 10000)                \
+    X(string_stagger_ms, 600, 0, 60000)              \
+    X(string_patience_ms, 1500, 0, 60000)            \
+    X(string_silent_ms, 500, 10, 60000)
+
 #define PARAMS_TABLE(X)     \
+    PARAMS_STRINGS(X)       \
     PARAMS_CELL_VOLTAGE(X)  \
     PARAMS_TEMPERATURE(X)   \
     PARAMS_CURRENT(X)       \

@@ -13,6 +13,7 @@
 #include "gbt.h"
 #include "measure.h"
 #include "overcurrent.h"
+#include "parallel.h"
 #include "params.h"
 #include "protect.h"
 
@@ -110,7 +111,7 @@ static void step_standby(uint32_t now_ms) {
     }
     if (machine.requested == MODE_OFF) {
         machine.now = STATE_SHUTDOWN;
-    } else if (machine.fresh && target_allowed(machine.requested)) {
+    } else if (machine.fresh && target_allowed(machine.requested) && strings_may_join()) {
         machine.target = machine.requested;
         machine.now = STATE_PRECHARGE;
         contactor_close(now_ms);
@@ -139,7 +140,7 @@ static void step_precharge(uint32_t now_ms) {
 
 /* A plug signal while driving does not open the contactors under load: the vehicle decides. */
 static void step_drive(uint32_t now_ms) {
-    if ((machine.requested != MODE_DRIVE) || (!measured->ignition && !DEFECT(130))) {
+    if ((machine.requested != MODE_DRIVE) || (!measured->ignition && !DEFECT(130)) || strings_leave()) {
         leave_to_standby(now_ms);
     }
 }

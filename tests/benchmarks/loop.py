@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from harness.kernel.simulation import Simulation, TraceBuffers
 from harness.rig.file import Rig
+from harness.rig.players import SinglePlayer
 from harness.rig.session import Session
 from harness.scenario import Scenario, Start
 
@@ -26,10 +27,16 @@ def driving(rig: Rig, seconds: float) -> Scenario:
     return Scenario(rig=rig.name, duration_s=seconds)
 
 
+def alone(session: Session) -> SinglePlayer:
+    """What plays for a session with one controller."""
+    assert isinstance(session._player, SinglePlayer)
+    return session._player
+
+
 def restored(session: Session, start: Start = "drive") -> Simulation:
     """The simulation of a session at a start state, nothing planned."""
-    session._starts.restore(start)
-    simulation = session._machine.simulation
+    alone(session).starts.restore(start)
+    simulation = alone(session).machine.simulation
     simulation.plan()
     return simulation
 
@@ -48,7 +55,7 @@ def whole(session: Session, effort: Effort) -> list[Measurement]:
     run = session.run(scenario, keep=False)
     if run.error:
         raise RuntimeError(run.error)
-    buffers = session._recorder._reused
+    buffers = alone(session).recorder._reused
     assert buffers is not None
 
     def bare() -> None:
@@ -110,11 +117,11 @@ def cells(session: Session, effort: Effort) -> Measurement:
 def checkpoint(session: Session, effort: Effort) -> Measurement:
     """Row 8."""
     n = 200
-    buffers = TraceBuffers(session._machine.config, 1.0)
+    buffers = TraceBuffers(alone(session).machine.config, 1.0)
 
     def restore() -> None:
         for _ in range(n):
-            session._starts.restore("drive")
+            alone(session).starts.restore("drive")
 
     def cold() -> None:
         """The memory was used in between, as in a campaign."""
@@ -123,7 +130,7 @@ def checkpoint(session: Session, effort: Effort) -> Measurement:
         simulation.run(simulation.now_s + 1.0, buffers)
 
     times = interleaved({"restore": restore, "use": cold}, effort.of(15, 7))["restore"]
-    state = session._starts._reached["drive"].state
+    state = alone(session).starts._reached["drive"].state
     return Measurement(
         8, 'restore to "driving"', times.median / n * MICRO, "us", Bar(at_most=100.0),
         f"{times.per(n)} us for {state.size / 1e3:.0f} kB",
@@ -135,9 +142,9 @@ def rest(session: Session, effort: Effort) -> Measurement:
     seconds = effort.of(300, 100)
     simulation = restored(session)
     buffers = TraceBuffers(
-        session._machine.config, HOUR_S + seconds, cells=False, flags=False, temps=False, record_every=100
+        alone(session).machine.config, HOUR_S + seconds, cells=False, flags=False, temps=False, record_every=100
     )
-    simulation.plan(session._planner.request("standby", simulation.now_ns, requested="drive"), ())
+    simulation.plan(alone(session).planner.request("standby", simulation.now_ns, requested="drive"), ())
     simulation.run(simulation.now_s + SETTLED_S, buffers)
     early = simulation.save_state()
     simulation.run(simulation.now_s + HOUR_S, buffers)
@@ -162,7 +169,7 @@ def rest(session: Session, effort: Effort) -> Measurement:
 def calls(session: Session, effort: Effort) -> list[Measurement]:
     """Row 11: what it costs to go back to Python after every tick."""
     seconds = effort.of(60, 30)
-    buffers = TraceBuffers(session._machine.config, seconds)
+    buffers = TraceBuffers(alone(session).machine.config, seconds)
     ticks = round(seconds / TICK_S)
 
     def one() -> None:
@@ -180,7 +187,7 @@ def calls(session: Session, effort: Effort) -> list[Measurement]:
     def through_c() -> None:
         buffers.clear()
         simulation = restored(session)
-        trace = simulation._bind(buffers)
+        trace = simulation.bind(buffers)
         run, handle, tick_ns = simulation._lib.bh_run, simulation._sim, session._machine.tick_ns
         start_ns = simulation.now_ns
         for until_ns in range(start_ns + tick_ns, start_ns + ticks * tick_ns + 1, tick_ns):
