@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -53,12 +53,14 @@ class AllowedSurvivor(FileModel):
 
 
 class MutantFile(FileModel):
-    """A whole file. `leave_out` are file names (with wildcards) that are no code of the product, `off` macros that are
-    constantly 0 (seeded defects), `checks` calls that are checks of the firmware's own: asserts.
+    """A whole file. `leave_out` are file names (with wildcards) that are no code of the product, `unused_by` those that
+    a rig, by its name, has switched off; `off` are macros that are constantly 0 (seeded defects), `checks` calls that
+    are checks of the firmware's own: asserts.
     """
 
     title: str = ""
     leave_out: Lines = ()
+    unused_by: Mapping[str, Lines] = Field(default_factory=dict)
     off: Lines = ()
     checks: Lines = ()
     survivor: Annotated[tuple[AllowedSurvivor, ...], Field(strict=False)] = ()
@@ -68,9 +70,10 @@ class MutantFile(FileModel):
         """What the generator must know."""
         return Rules(off=frozenset(self.off), checks=frozenset(self.checks))
 
-    def left_alone(self, sources: Iterable[Path]) -> tuple[Path, ...]:
-        """The sources that are not mutated."""
-        return tuple(path for path in sources if any(fnmatchcase(path.name, pattern) for pattern in self.leave_out))
+    def left_alone(self, sources: Iterable[Path], rig: str) -> tuple[Path, ...]:
+        """The sources that are not mutated for a rig of that name."""
+        patterns = (*self.leave_out, *self.unused_by.get(rig, ()))
+        return tuple(path for path in sources if any(fnmatchcase(path.name, pattern) for pattern in patterns))
 
     def allowed(self, mutant: Mutant) -> AllowedSurvivor | None:
         """What allows a mutant to survive, if anything does; what names the change before what names the function."""

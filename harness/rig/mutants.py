@@ -158,7 +158,7 @@ def build_mutants(rig: Rig, file: MutantFile) -> Schemata:
         rig.include,
         defines=rig.file.firmware.defines,
         rules=file.rules,
-        left_alone=file.left_alone(rig.sources),
+        left_alone=file.left_alone(rig.sources, rig.name),
     )
 
 

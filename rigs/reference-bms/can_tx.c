@@ -99,9 +99,10 @@ static void send_state(void) {
     const bms_state shown = (DEFECT(95) && starting && (nvm_cycles() > 1U)) ? STATE_INIT : state_now();
     uint64_t word = can_field((int64_t)shown, 4U, 12U) | contactor_bits(16U);
     word |= auxiliary_bits(19U);
+    const bool crashed = measured->q[Q_CRASH] != 0;
     word |= can_flag(measured->ignition || DEFECT(114), 22U);
     word |= can_flag(measured->plug && !(DEFECT(115) && (can_rx_mode() != MODE_CHARGE)), 23U);
-    word |= can_flag(measured->q[Q_HVIL_OPEN] == 0, 24U) | can_flag(DEFECT(116) ? crash_latched() : (measured->q[Q_CRASH] != 0), 25U);
+    word |= can_flag(measured->q[Q_HVIL_OPEN] == 0, 24U) | can_flag(DEFECT(116) ? crash_latched() : crashed, 25U);
     word |= can_field((int64_t)contactor_failed_tries(), 2U, 26U);
     word |= can_field((int64_t)can_rx_mode(), 2U, 28U) | can_flag(measured->data_complete, 30U);
     word |= first_fault() << 32U;

@@ -192,3 +192,10 @@ def test_a_record_without_its_date_or_command_is_none(tmp_path: Path) -> None:
         path.write_text(json.dumps({name: value for name, value in whole.items() if name != key}), encoding="utf-8")
         with pytest.raises(UsageError, match="not the record of a mutant campaign"):
             load_record(path)
+
+
+def test_files_that_a_rig_has_switched_off_are_mutated_for_the_others_only() -> None:
+    file = MutantFile.model_validate({"leave_out": ["port.c"], "unused_by": {"bus": ["line*.c"]}})
+    sources = [Path(name) for name in ("bms.c", "line.c", "line_rx.c", "port.c")]
+    assert ["line.c", "line_rx.c", "port.c"] == [path.name for path in file.left_alone(sources, "bus")]
+    assert ["port.c"] == [path.name for path in file.left_alone(sources, "tram")]
