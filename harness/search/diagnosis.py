@@ -35,7 +35,7 @@ def diagnosis(requirements: Sequence[Requirement], bounds: Bounds, *, rig: str) 
 
 
 def _do(at_s: float, do: Command, **keys: object) -> CommandAction:
-    return CommandAction(at_s=round(at_s, 2), do=do, **keys)  # type: ignore[arg-type] # the model checks them
+    return CommandAction.model_validate({"at_s": round(at_s, 2), "do": do, **keys})
 
 
 def _ask(at_s: float, *requests: str) -> Iterator[CommandAction]:

@@ -98,8 +98,12 @@ def test_an_adapter_that_is_pulled_is_a_bench_error_and_safe(bench: Bench, loop:
 
 
 def test_an_adapter_pulled_while_it_boots_is_one_too(bench: Bench, loop: Loop) -> None:
+    def pulled(_: object) -> str:
+        loop.port.lost = True
+        return ""
+
     with BenchSession(bench, loop.port, loop.rack, clock=loop.clock) as session:
-        loop.rack.broken = lambda _: setattr(loop.port, "lost", True) or ""  # type: ignore[func-returns-value]
+        loop.rack.broken = pulled
         run = session.run(scenario(start="standby", duration_s=0.5))
     assert "adapter is gone" in run.error
     assert {verdict.outcome for verdict in run.verdicts} == {Outcome.ERROR}

@@ -15,7 +15,7 @@ from harness.rig import find_rig, load_rig
 from harness.rig.defectfile import load_defects
 from harness.rig.file import Rig
 from harness.rig.session import Run, Session
-from harness.scenario import CommandAction, Scenario, begin
+from harness.scenario import CommandAction, Scenario, Start, begin
 from harness.search.diagnosis import diagnosis
 from harness.verdict import Outcome
 
@@ -85,17 +85,14 @@ def test_a_defect_in_the_diagnostics_is_found_by_the_requirement_named_for_it(ri
     assert wanted in found
 
 
-def ask(session: Session, *requests: str, start: str = "standby") -> list[uds.Exchange]:
+def ask(session: Session, *requests: str, start: Start = "standby") -> list[uds.Exchange]:
     actions = [
         CommandAction(at_s=round(0.5 + 0.5 * place, 2), do="uds-send", request=request)
         for place, request in enumerate(requests)
     ]
     duration_s = 1.0 + 0.5 * len(requests)
-    return list(
-        exchanges(
-            session.run(Scenario(rig="ebus-lfp", start=start, duration_s=duration_s, action=tuple(actions)))  # type: ignore[arg-type]
-        )
-    )
+    run = session.run(Scenario(rig="ebus-lfp", start=start, duration_s=duration_s, action=tuple(actions)))
+    return list(exchanges(run))
 
 
 def test_long_requests_and_long_answers_pass_the_tester_in_the_kernel(session: Session) -> None:

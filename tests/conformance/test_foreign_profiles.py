@@ -69,6 +69,10 @@ def every(period_s: float, end_s: float, message: str, content: Callable[[float]
     return [(float(at_s), message, content(float(at_s))) for at_s in times_s]
 
 
+def always(content: Content) -> Callable[[float], Content]:
+    return lambda _: content
+
+
 def judged(folder: Path, profile: Profile, name: str, sent: list[Any]) -> tuple[int, dict[str, str]]:
     """The exit code of `judge` on a recording of these messages, and the outcome of each requirement."""
     log = folder / "log.blf"
@@ -209,7 +213,7 @@ def test_cells_of_gm_are_found_behind_their_multiplexers(tmp_path: Path) -> None
             if (module, bank) == (2, 0):
                 cells["Voltage_2_0_A"] = 4.3
             content = {f"Cell_Bank_Number_{module}": bank, **cells}
-            sent += every(0.1, 1.0, f"Battery_Module_{module}", lambda _, content=content: content)  # type: ignore[misc]
+            sent += every(0.1, 1.0, f"Battery_Module_{module}", always(content))
     code, outcomes = judged(tmp_path, profile, "gm-global-a", sent)
     assert 1 == code
     assert ["INV-GM-CELL-2H"] == [name for name, outcome in outcomes.items() if outcome == "FAIL"]

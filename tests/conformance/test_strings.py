@@ -26,7 +26,7 @@ def session() -> Iterator[Session]:
 
 
 def do(at_s: float, command: Command, string: int = 0, **keys: float) -> CommandAction:
-    return CommandAction(at_s=at_s, do=command, string=string, **keys)  # type: ignore[arg-type] # numbers only
+    return CommandAction.model_validate({"at_s": at_s, "do": command, "string": string, **keys})
 
 
 def play(session: Session, duration_s: float, *actions: Action, start: Start = "drive") -> Run:

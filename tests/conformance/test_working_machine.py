@@ -12,6 +12,7 @@ from harness.rig import find_rig, load_rig
 from harness.rig.compose import bounds_of
 from harness.rig.session import Run, Session
 from harness.scenario import Scenario, load_scenario
+from harness.trace import Side
 from harness.verdict import Outcome
 
 RIG = load_rig(find_rig("working-machine-nmc"))
@@ -29,8 +30,8 @@ def scenario(name: str) -> Scenario:
     return load_scenario(OWN[name], bounds_of(RIG))
 
 
-def column(run: Run, side: str, name: str) -> np.ndarray:
-    return run.trace.columns[side][name]  # type: ignore[index]
+def column(run: Run, side: Side, name: str) -> np.ndarray:
+    return run.trace.columns[side][name]
 
 
 @pytest.mark.parametrize("name", sorted(OWN))

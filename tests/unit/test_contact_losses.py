@@ -12,6 +12,11 @@ from harness.trace import Frames, Trace
 TICK_S = 0.1
 
 
+def no_frames() -> Frames:
+    small, wide = np.empty(0, np.uint8), np.empty(0, np.uint64)
+    return Frames(wide, wide.astype(np.uint32), small, small, small, small, small.reshape(0, 8))
+
+
 def losses(
     seconds: float,
     *,
@@ -28,8 +33,7 @@ def losses(
             found[(t_s > begin_s - 1e-9) & (t_s < end_s - 1e-9)] = 1.0
         return found
 
-    nothing = np.empty(0)
-    frames = Frames(nothing, nothing, nothing, nothing, nothing, nothing, nothing.reshape(0, 8))  # type: ignore[arg-type]
+    frames = no_frames()
     powered = 1.0 - during(off)
     trace = Trace(t_s, {"output": {"powered": powered}}, frames)
     given = {"cells_open_wire": during(wires), "hvil_closed": 1.0 - during(loop)}
@@ -70,6 +74,5 @@ def test_a_contact_that_is_open_at_power_on_is_a_loss() -> None:
 def test_without_a_record_of_both_nothing_is_known(missing: str) -> None:
     t_s = np.zeros(1)
     empty = np.empty(0)
-    frames = Frames(empty, empty, empty, empty, empty, empty, empty.reshape(0, 8))  # type: ignore[arg-type]
-    trace = Trace(t_s, {}, frames)
+    trace = Trace(t_s, {}, no_frames())
     assert contact_losses(lambda _, name: None if name == missing else t_s, trace, empty) is None
