@@ -43,6 +43,11 @@ def _last() -> int:
     return int(found[1])
 
 
+def test_the_read_me_counts_requirements_and_defects_of_the_bus_pack(zoo: DefectFile) -> None:
+    told = f"{len(load_rig(find_rig('ebus-lfp')).requirements)} requirements, {len(zoo.defect)} seeded defects"
+    assert told in (_ROOT / "README.md").read_text(encoding="utf-8")
+
+
 def test_ids_rise_to_defect_last() -> None:
     listed = _listed()
     assert listed == sorted(listed)

@@ -34,6 +34,11 @@ def test_the_page_in_the_repository_is_current() -> None:
     assert PAGE.read_text(encoding="utf-8") == page(), "make it anew: python -m harness.faults > docs/faults.md"
 
 
+def test_the_page_of_the_bench_counts_the_kinds_of_the_catalogue() -> None:
+    bench = sum(kind.bench for kind in CATALOGUE)
+    assert f"{bench} of the {len(CATALOGUE)} kinds" in (PAGE.parent / "bench.md").read_text(encoding="utf-8")
+
+
 def test_the_page_is_made_by_a_command() -> None:
     made = subprocess.run([sys.executable, "-m", "harness.faults"], capture_output=True, text=True, check=True)
     assert made.stdout == page()
