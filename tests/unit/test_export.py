@@ -227,6 +227,21 @@ def test_export_of_something_else_says_what_it_wants(tmp_path: Path) -> None:
     assert "no run directory" in result.stderr
 
 
+@pytest.mark.parametrize(
+    "wrong",
+    [{"verdicts": 3}, {"verdicts": [{}]}, {"packs": 3}, {"packs": [{"title": "half a pack"}]}, {"requirements": [1]}],
+)
+def test_export_of_a_record_that_was_spoilt_says_so_and_writes_nothing(
+    record: dict[str, Any], tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    file = tmp_path / "run.json"
+    spoilt = {key: value for key, value in record.items() if key != "packs" or "verdicts" not in wrong}
+    file.write_text(json.dumps(spoilt | wrong), encoding="utf-8")
+    result = call("export", tmp_path)
+    assert (2, True) == (result.exit_code, "a run.json written by bms-harness" in result.stderr), result.stderr
+    assert [file] == list(tmp_path.iterdir())
+
+
 def test_clauses_are_listed_without_a_run_and_without_verdicts() -> None:
     told = call("requirements", "ebus-lfp", "--clauses").stdout
     assert re.search(r"GBT38661-ACC-SOC +gap .*no requirement with", told)
