@@ -6,7 +6,8 @@ from __future__ import annotations
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -73,11 +74,35 @@ def leave(outcome: Outcome) -> NoReturn:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file a person named, its folder too: complete or absent, never half. UsageError when it cannot be."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(path)
+    with _told(path):
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Before long work: make the folders of files `write_whole` will write. UsageError when it could not."""
+    for path in paths:
+        if path is not None:
+            partial = _partial(path)
+            with _told(path):
+                partial.touch()
+                partial.unlink()
+
+
+def _partial(path: Path) -> Path:
+    """Where a file is written before it gets its name; its folder is made."""
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(path.name + ".partial")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"cannot write {path}: {error.filename} is no folder") from error
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import emit, json_option, leave, shell_quote, write_whole
+from harness.cli.common import check_writable, emit, json_option, leave, shell_quote, write_whole
 from harness.cli.failure import INTERRUPTED
 from harness.errors import UsageError
 from harness.verdict import Outcome
@@ -87,6 +87,7 @@ def soak(
     if fault:
         table["action"] = [_action(fault, parameters, at_s)]
     scenario = _scenario(loaded, table, file)
+    check_writable(csv)
     run = _play(loaded, scenario, 0.0 if tick_by_tick else stride_s, defect or 0)
     if csv is not None:
         write_whole(csv, _csv(run))
