@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import sys
@@ -18,6 +19,7 @@ from harness.errors import HarnessError, UsageError
 from harness.verdict import EXIT_CODES, Outcome
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -52,7 +54,8 @@ def json_option(command: Command) -> Command:
     @functools.wraps(command)
     def telling(*args: Any, **options: Any) -> Any:
         try:
-            return command(*args, **options)
+            with refusals_told():
+                return command(*args, **options)
         except HarnessError as error:
             if options["as_json"]:
                 emit(error_document(error))
@@ -60,6 +63,17 @@ def json_option(command: Command) -> Command:
 
     switch = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")
     return switch(cast("Command", telling))
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Raises UsageError for a path that the system refuses, such as one in a folder that may not be entered."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSED or error.filename is None:
+            raise
+        raise UsageError(f"cannot read or write {error.filename}: {error.strerror}") from error
 
 
 def emit(document: object) -> None:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from harness.cli.common import check_writable, emit, from_here, json_option, leave, shell_quote, write_whole
+from harness.cli.common import (
+    check_writable,
+    emit,
+    from_here,
+    json_option,
+    leave,
+    refusals_told,
+    shell_quote,
+    write_whole,
+)
 from harness.cli.failure import INTERRUPTED
 from harness.cli.run import ProgressLine, ended_by_signal
 from harness.cli.several import rig_names
@@ -128,7 +137,8 @@ def _play_several(names: Sequence[str], order: _Order, line: ProgressLine) -> li
     for place, name in enumerate(names, 1):
         told = f"{name} ({place}/{len(names)}) "
         try:
-            done = _play(name, order, partial(_show_progress, line, told))
+            with refusals_told():
+                done = _play(name, order, partial(_show_progress, line, told))
         except HarnessError as error:
             records.append({"rig": name, "outcome": Outcome.ERROR.value, "interrupted": False, "error": str(error)})
             line.note(f"{told}ERROR {str(error).partition(chr(10))[0]}")
