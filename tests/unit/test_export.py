@@ -84,6 +84,15 @@ def test_a_pack_is_told_in_one_line(record: dict[str, Any]) -> None:
     assert "GB/T 38661-2020: 10 of 12 clauses PASS, 1 FAIL, 1 gap" == lines[1]
 
 
+def test_a_clause_that_is_partly_covered_is_not_counted_as_passed(record: dict[str, Any]) -> None:
+    pack = record["packs"][1]
+    partly = [
+        clause | {"status": "partial"} if clause["id"] == "GBT38661-DIAG-T" else clause for clause in pack["clauses"]
+    ]
+    line = "GB/T 38661-2020: 9 of 12 clauses PASS, 1 FAIL, 1 partly covered, 1 gap"
+    assert line == pack_line(pack | {"clauses": partly})
+
+
 def test_every_clause_and_every_requirement_has_a_row(record: dict[str, Any]) -> None:
     table = list(rows(record))
     clauses = {item["id"] for pack in record["packs"] for item in pack["clauses"]}
