@@ -28,7 +28,7 @@ _SHOWN = 30  # happenings on the terminal
 
 
 class LongTime(click.ParamType[float]):
-    """A time such as 30d, 12h, 5min or 2s; at most three years."""
+    """A time such as 30d, 12h, 5min or 2s; at most 1000 days."""
 
     name = "time"
 
