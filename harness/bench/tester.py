@@ -52,18 +52,19 @@ class DiagnosticTester:
             self._send(isotp.single(request))
         else:
             self._send_long(request)
-        patience_s = P2_S
+        patience_s, since_ns = P2_S, self._clock.now_ns()
+        pending = bytes([uds.NEGATIVE, request[0], uds.PENDING])
         while True:
-            frame = self._next(patience_s)
+            frame = self._next(patience_s, since_ns)
             if frame is None:
                 raise BenchError(
                     f"no answer to {request.hex(' ').upper()} within {patience_s:g} s on identifier "
                     f"0x{self._diagnostics.response_id:X}: is the controller on, and its diagnostics too?"
                 )
             if frame[0] >> 4 in (isotp.FIRST, isotp.NEXT):
-                patience_s = FLOW_S
-            elif frame[1:2] == bytes([uds.NEGATIVE]) and frame[3:4] == bytes([uds.PENDING]):
-                patience_s = P2_EXTENDED_S
+                patience_s, since_ns = FLOW_S, self._clock.now_ns()
+            elif frame[1:4] == pending:
+                patience_s, since_ns = P2_EXTENDED_S, self._clock.now_ns()
             yield frame
 
     def _answer(self, frames: Iterator[bytes], request: bytes) -> tuple[bytes, int]:
@@ -93,7 +94,7 @@ class DiagnosticTester:
     def _flow(self, request: bytes) -> tuple[int, int]:
         """Frames until the next flow control (-1: no limit) and milliseconds between them."""
         while True:
-            frame = self._next(FLOW_S)
+            frame = self._next(FLOW_S, self._clock.now_ns())
             status = None if frame is None or frame[0] >> 4 != isotp.FLOW else frame[0] & 0xF
             if frame is None or status not in (_GO, _WAIT):
                 raise BenchError(f"the controller does not take the {len(request)} bytes of the request")
@@ -103,9 +104,9 @@ class DiagnosticTester:
     def _send(self, data: bytes) -> None:
         self._port.send(PortFrame(0, self._diagnostics.request_id, data, self._flags))
 
-    def _next(self, within_s: float) -> bytes | None:
+    def _next(self, within_s: float, since_ns: int) -> bytes | None:
         """The next frame of the controller, None when none comes in time. Frames that come together wait their turn."""
-        until_ns = self._clock.now_ns() + round(within_s * NS_PER_S)
+        until_ns = since_ns + round(within_s * NS_PER_S)
         while not self._waiting:
             self._waiting += [frame.data for frame in self._port.receive() if self._is_answer(frame)]
             now_ns = self._clock.now_ns()

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar, cast
 
@@ -17,6 +19,7 @@ from harness.errors import HarnessError, UsageError
 from harness.verdict import EXIT_CODES, Outcome
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+_REFUSED = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG)
 _UNITS_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 
 
@@ -51,7 +54,8 @@ def json_option(command: Command) -> Command:
     @functools.wraps(command)
     def telling(*args: Any, **options: Any) -> Any:
         try:
-            return command(*args, **options)
+            with refusals_told():
+                return command(*args, **options)
         except HarnessError as error:
             if options["as_json"]:
                 emit(error_document(error))
@@ -59,6 +63,17 @@ def json_option(command: Command) -> Command:
 
     switch = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, all else on stderr.")
     return switch(cast("Command", telling))
+
+
+@contextmanager
+def refusals_told() -> Iterator[None]:
+    """Raises UsageError for a path that the system refuses, such as one in a folder that may not be entered."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _REFUSED or error.filename is None:
+            raise
+        raise UsageError(f"cannot read or write {error.filename}: {error.strerror}") from error
 
 
 def emit(document: object) -> None:
@@ -73,11 +88,35 @@ def leave(outcome: Outcome) -> NoReturn:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a file a person named, its folder too: complete or absent, never half. UsageError when it cannot be."""
-    partial = path.with_name(path.name + ".partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    partial = _partial(path)
+    with _told(path):
         partial.write_text(text, encoding="utf-8")
         partial.replace(path)
+
+
+def check_writable(*paths: Path | None) -> None:
+    """Before long work: make the folders of files `write_whole` will write. UsageError when it could not."""
+    for path in paths:
+        if path is not None:
+            partial = _partial(path)
+            with _told(path):
+                partial.touch()
+                partial.unlink()
+
+
+def _partial(path: Path) -> Path:
+    """Where a file is written before it gets its name; its folder is made."""
+    with _told(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(path.name + ".partial")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError) as error:
+        raise UsageError(f"cannot write {path}: {error.filename} is no folder") from error
     except OSError as error:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 

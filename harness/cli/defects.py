@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from harness.cli.common import emit, from_here, json_option, leave, shell_quote, write_whole
+from harness.cli.common import (
+    check_writable,
+    emit,
+    from_here,
+    json_option,
+    leave,
+    refusals_told,
+    shell_quote,
+    write_whole,
+)
 from harness.cli.failure import INTERRUPTED
 from harness.cli.run import ProgressLine, ended_by_signal
 from harness.cli.several import rig_names
@@ -110,6 +119,7 @@ def _play(rig: str, order: _Order, progress: Callable[[ZooProgress], None]) -> _
     loaded = load_rig(find_rig(rig))
     page = order.markdown
     page = page.with_name(page.name.replace(_RIG, loaded.name)) if page is not None else None
+    check_writable(page, matrix_file(order.out, loaded.name))
     matrix = run_zoo(loaded, budget=order.budget, jobs=order.jobs, progress=progress)
     record = matrix_record(matrix, date=utc_timestamp(), command=_command(rig, order.budget, page))
     kept = _keep(matrix, order.keep) if order.keep is not None else []
@@ -127,7 +137,8 @@ def _play_several(names: Sequence[str], order: _Order, line: ProgressLine) -> li
     for place, name in enumerate(names, 1):
         told = f"{name} ({place}/{len(names)}) "
         try:
-            done = _play(name, order, partial(_show_progress, line, told))
+            with refusals_told():
+                done = _play(name, order, partial(_show_progress, line, told))
         except HarnessError as error:
             records.append({"rig": name, "outcome": Outcome.ERROR.value, "interrupted": False, "error": str(error)})
             line.note(f"{told}ERROR {str(error).partition(chr(10))[0]}")

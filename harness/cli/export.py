@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from harness.cli.common import emit, json_option, write_whole
+from harness.errors import Problem, RigError
 
 
 @click.command()
@@ -31,23 +32,31 @@ def export(run: Path, *, csv: Path | None, reqif: Path | None, needs: Path | Non
     from harness.rig.rundir import load_run  # noqa: PLC0415 - see above
 
     folder = run if run.is_dir() else run.parent
-    record, note = completed(load_run(run))
     if csv is reqif is needs is None:
         csv, reqif, needs = folder / "coverage.csv", folder / "coverage.reqif", folder / "needs.json"
-    created = utc_timestamp()
-    if csv is not None:
-        write_whole(csv, csv_text(record))
-    if reqif is not None:
-        from harness.report.exportreqif import reqif_text  # noqa: PLC0415 - lxml is slow to import
+    created, loaded = utc_timestamp(), load_run(run)
+    texts: list[tuple[str, Path, str]] = []
+    try:
+        record, note = completed(loaded)
+        count = sum(1 for _ in rows(record))
+        if csv is not None:
+            texts.append(("csv", csv, csv_text(record)))
+        if reqif is not None:
+            from harness.report.exportreqif import reqif_text  # noqa: PLC0415 - lxml is slow to import
 
-        write_whole(reqif, reqif_text(record, created=created))
-    if needs is not None:
-        write_whole(needs, needs_text(record, created=created, version=__version__))
-    written = {name: str(path) for name, path in (("csv", csv), ("reqif", reqif), ("needs", needs)) if path is not None}
+            texts.append(("reqif", reqif, reqif_text(record, created=created)))
+        if needs is not None:
+            texts.append(("needs", needs, needs_text(record, created=created, version=__version__)))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # changed by hand, or of another tool
+        found = f"what cannot be exported, {type(error).__name__}: {error}"
+        raise RigError([Problem(str(run), 0, "", found, "a run.json written by bms-harness")]) from error
+    for _, path, text in texts:
+        write_whole(path, text)
+    written = {name: str(path) for name, path, _ in texts}
     if as_json:
-        emit({"written": written, "rows": sum(1 for _ in rows(record)), "note": note})
+        emit({"written": written, "rows": count, "note": note})
         return
     if note:
         click.echo(f"note: {note}", err=True)
-    for name, path in written.items():
-        click.echo(f"{name}: {path}")
+    for name, place in written.items():
+        click.echo(f"{name}: {place}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import emit, from_here, json_option, leave, shell_quote, write_whole
+from harness.cli.common import check_writable, emit, from_here, json_option, leave, shell_quote, write_whole
 from harness.cli.failure import INTERRUPTED
 from harness.cli.run import ProgressLine, ended_by_signal
 
@@ -56,12 +56,14 @@ def mutants(
     from harness.rig.mutants import MutantBudget, run_mutants  # noqa: PLC0415 - see above
 
     loaded = load_rig(find_rig(rig))
+    check_writable(markdown)
     if kept is not None:
         before = load_record(kept)
         mutation = mutation_of(before, loaded)
         record = mutation_record(mutation, date=before["date"], command=before["command"])
     else:
         budget = MutantBudget(sample=None if everything else sample, files=files, sequences=sequences, seed=seed)
+        check_writable(record_file(out, loaded.name))
         with ended_by_signal(), ProgressLine(make_console(stderr=True)) as line:
             mutation = run_mutants(
                 loaded, budget=budget, jobs=jobs, progress=lambda progress: _show_progress(line, progress)

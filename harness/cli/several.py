@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from harness.cli.common import emit, leave
+from harness.cli.common import emit, leave, refusals_told
 from harness.cli.failure import INTERRUPTED
 from harness.errors import HarnessError
 
@@ -101,9 +101,10 @@ def _prove_one(name: str, order: Order, summary: Summary, told: _Told) -> None:
     from harness.rig import find_rig, load_rig  # noqa: PLC0415 - not needed for --help
 
     try:
-        rig = load_rig(find_rig(name))
-        rig.read_all()  # before it gets a run directory
-        _play(name, rig, order, summary, told)
+        with refusals_told():
+            rig = load_rig(find_rig(name))
+            rig.read_all()  # before it gets a run directory
+            _play(name, rig, order, summary, told)
     except HarnessError as error:
         summary.add_error(name, error)
         told.note(f"ERROR {str(error).partition(chr(10))[0]}")

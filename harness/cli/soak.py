@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from harness.cli.common import emit, json_option, leave, shell_quote, write_whole
+from harness.cli.common import check_writable, emit, json_option, leave, shell_quote, write_whole
 from harness.cli.failure import INTERRUPTED
 from harness.errors import UsageError
 from harness.verdict import Outcome
@@ -28,7 +28,7 @@ _SHOWN = 30  # happenings on the terminal
 
 
 class LongTime(click.ParamType[float]):
-    """A time such as 30d, 12h, 5min or 2s; at most three years."""
+    """A time such as 30d, 12h, 5min or 2s; at most 1000 days."""
 
     name = "time"
 
@@ -87,6 +87,7 @@ def soak(
     if fault:
         table["action"] = [_action(fault, parameters, at_s)]
     scenario = _scenario(loaded, table, file)
+    check_writable(csv)
     run = _play(loaded, scenario, 0.0 if tick_by_tick else stride_s, defect or 0)
     if csv is not None:
         write_whole(csv, _csv(run))

@@ -127,6 +127,12 @@ def test_response_pending_is_waited_for_and_other_services_are_not_taken_for_the
     assert b"\x51\x01" == answer.answer
 
 
+def test_answers_to_others_do_not_put_off_the_end_of_waiting(ask: Ask) -> None:
+    others = [f"{0.5 * number}: 02 7E 00" for number in range(1, 10)]
+    with pytest.raises(BenchError, match="no answer to 11 01 within 1 s"):
+        ask(uds.HARD_RESET, {"02 11 01": [*others, "4.8: 02 51 01"]})
+
+
 def test_a_controller_that_does_not_take_a_long_request_is_told(ask: Ask) -> None:
     long = bytes(20)
     with pytest.raises(BenchError, match="does not take the 20 bytes"):

@@ -248,6 +248,14 @@ def test_what_is_wrong_is_told(words: tuple[str, ...], wanted: str) -> None:
     assert wanted in result.output + str(result.exception)
 
 
+def test_a_file_that_cannot_be_written_is_told_before_anything_is_played(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x", encoding="utf-8")
+    later = ("--defect", "9999")  # found out when the firmware is started
+    result = soak("--for", "1d", *later, "--csv", str(tmp_path / "file" / "course.csv"))
+    told = f"cannot write {tmp_path}/file/course.csv: {tmp_path}/file is no folder"
+    assert (2, f"error: {told}\n") == (result.exit_code, result.stderr)
+
+
 def test_ctrl_c_keeps_what_was_played(session: Session) -> None:
     def interrupt(_: Any) -> None:
         raise KeyboardInterrupt

@@ -174,7 +174,9 @@ def test_it_runs_at_once_and_says_what_is_not_proven(tmp_path: Path) -> None:
         (["file"], "file is a file"),
         (["a b"], "'a b' is no name for a rig"),
         (["mine", "--node", "BMZ"], "has no node 'BMZ' that sends messages; did you mean 'BMS'? It has: BMS, VCU"),
+        (["mine", "--node", "Lamp"], "has no node 'Lamp' that sends messages. It has: BMS, VCU"),
         (["mine", "--dbc", "nowhere.dbc"], "nowhere.dbc"),
+        (["mine", "--dbc", "rig.toml"], "rig.toml has the name of a file that 'new' writes"),
     ],
 )
 def test_what_cannot_be_made_is_told_and_nothing_is_written(
@@ -182,6 +184,7 @@ def test_what_cannot_be_made_is_told_and_nothing_is_written(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("small.dbc").write_text(DBC.format(cells=CELLS), encoding="utf-8")
+    Path("rig.toml").write_text(DBC.format(cells=CELLS), encoding="utf-8")
     Path("file").write_text("x", encoding="utf-8")
     Path("there").mkdir()
     Path("there/rig.toml").write_text("mine", encoding="utf-8")

@@ -275,6 +275,25 @@ def test_a_wrong_injection_says_what_is_allowed(words: list[str], told: str) -> 
     assert told in result.stderr
 
 
+LONG = "a" * 300  # longer than any file system allows: refused by the system, as a folder that may not be entered is
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["run", LONG],
+        ["soak", LONG],
+        ["new", LONG, "--dbc", str(data_root() / DBC)],
+        ["judge", LONG, "--rig", "ebus-lfp"],
+        ["judge", "x.blf", "--profile", LONG],
+        ["uds", LONG, "read-dtcs"],
+    ],
+)
+def test_a_path_that_the_system_refuses_is_told_with_its_name(words: list[str]) -> None:
+    result = CliRunner().invoke(cli, words)
+    assert (2, True) == (result.exit_code, f"{LONG}: File name too long" in result.stderr), result.stderr
+
+
 def test_firmware_that_does_not_compile_shows_the_compiler_output_and_the_file(folder: Path) -> None:
     (folder / "rigs" / "broken.c").write_text('#include "fil.h"\nint oops = ;\n', encoding="utf-8")
     rig = folder / RIG

@@ -84,6 +84,15 @@ def test_a_pack_is_told_in_one_line(record: dict[str, Any]) -> None:
     assert "GB/T 38661-2020: 10 of 12 clauses PASS, 1 FAIL, 1 gap" == lines[1]
 
 
+def test_a_clause_that_is_partly_covered_is_not_counted_as_passed(record: dict[str, Any]) -> None:
+    pack = record["packs"][1]
+    partly = [
+        clause | {"status": "partial"} if clause["id"] == "GBT38661-DIAG-T" else clause for clause in pack["clauses"]
+    ]
+    line = "GB/T 38661-2020: 9 of 12 clauses PASS, 1 FAIL, 1 partly covered, 1 gap"
+    assert line == pack_line(pack | {"clauses": partly})
+
+
 def test_every_clause_and_every_requirement_has_a_row(record: dict[str, Any]) -> None:
     table = list(rows(record))
     clauses = {item["id"] for pack in record["packs"] for item in pack["clauses"]}
@@ -225,6 +234,21 @@ def test_export_of_something_else_says_what_it_wants(tmp_path: Path) -> None:
     result = call("export", tmp_path)
     assert 2 == result.exit_code
     assert "no run directory" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"verdicts": 3}, {"verdicts": [{}]}, {"packs": 3}, {"packs": [{"title": "half a pack"}]}, {"requirements": [1]}],
+)
+def test_export_of_a_record_that_was_spoilt_says_so_and_writes_nothing(
+    record: dict[str, Any], tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    file = tmp_path / "run.json"
+    spoilt = {key: value for key, value in record.items() if key != "packs" or "verdicts" not in wrong}
+    file.write_text(json.dumps(spoilt | wrong), encoding="utf-8")
+    result = call("export", tmp_path)
+    assert (2, True) == (result.exit_code, "a run.json written by bms-harness" in result.stderr), result.stderr
+    assert [file] == list(tmp_path.iterdir())
 
 
 def test_clauses_are_listed_without_a_run_and_without_verdicts() -> None:

@@ -205,9 +205,11 @@ def test_the_tightest_trip_is_the_protection_with_the_smallest_time_margin() -> 
 
 def test_defects_of_rigs_that_cannot_be_played_are_errors_one_by_one(tmp_path: Path) -> None:
     broken = copy(tmp_path, "broken", "series = 192", "serie = 192")
-    result = call("defects", broken, "nowhere", "--out", tmp_path / "runs")
+    refused = "a" * 300  # longer than any file system allows
+    result = call("defects", broken, refused, "nowhere", "--out", tmp_path / "runs")
     assert EXIT_CODES[Outcome.ERROR] == result.exit_code
     assert "cells.serie: found an unknown key" in result.stdout
+    assert f"ERROR {refused}: cannot read or write" in result.stdout
     assert "ERROR nowhere: rig 'nowhere' is neither" in result.stdout
 
 

@@ -45,7 +45,7 @@ def make(folder: Path, dbc: Path, *, node: str | None = None, cell: str = "lfp",
     """Write a rig folder for the controller of a database.
 
     Raises UsageError when the folder has files already and `force` is not given, when it cannot be written, or when the
-    database has no such node; RigError when the database cannot be loaded.
+    database has no such node or the name of one of the files; RigError when the database cannot be loaded.
     """
     _check_folder(folder, force=force)
     found = plan(dbc, node)
@@ -64,6 +64,8 @@ def make(folder: Path, dbc: Path, *, node: str | None = None, cell: str = "lfp",
         "firmware/messages.h": messages_text(found, dbc.name, high_v),
         f"firmware/{PORT}": (Path(__file__).parent / PORT).read_text(encoding="utf-8"),
     }
+    if dbc.name in texts:
+        raise UsageError(f"{dbc.name} has the name of a file that 'new' writes: give the database another name")
     try:
         (folder / "firmware").mkdir(parents=True, exist_ok=True)
         for place, text in texts.items():

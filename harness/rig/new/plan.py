@@ -132,7 +132,7 @@ def _chosen(node: str | None, weights: Mapping[str, float], dbc: Path) -> str:
     if node in weights:
         return node
     near = difflib.get_close_matches(node, weights, n=1)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
+    hint = f"; did you mean '{near[0]}'?" if near else "."
     raise UsageError(f"{dbc.name} has no node '{node}' that sends messages{hint} It has: {', '.join(sorted(weights))}")
 
 
