@@ -13,10 +13,10 @@
 
 #include "can_bus.h"
 #include "can_rx.h"
+#include "contact.h"
 #include "contactor.h"
 #include "dtc.h"
 #include "faults.h"
-#include "frozen.h"
 #include "limits.h"
 #include "measure.h"
 #include "nvm.h"
@@ -41,7 +41,7 @@ static bool at_work(void) {
 
 static bool nothing_pending(void) {
     return (faults_active() == 0U) && !protect_pending() && !overcurrent_pending() && limits_settled() &&
-           !dtc_pending() && !uds_busy();
+           !contact_pending() && !dtc_pending() && !uds_busy();
 }
 
 static bool messages_flow(void) {
