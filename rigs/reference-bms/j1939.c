@@ -41,6 +41,7 @@ static struct {
     bool on;
     bool claim; /* to be sent */
     bool claimed;
+    bool settled; /* the address is ours: others have had time to object */
     bool lost; /* the address, to a node of greater right */
 } node;
 
@@ -152,7 +153,8 @@ static bool speaking(uint32_t now_ms) {
         node.claimed = true;
         node.claim = false;
     }
-    return !node.lost && (bms_elapsed_ms(now_ms, node.claim_ms) >= CLAIM_MS);
+    node.settled = node.settled || (bms_elapsed_ms(now_ms, node.claim_ms) >= CLAIM_MS);
+    return node.settled && !node.lost;
 }
 
 void j1939_step(uint32_t now_ms, uint32_t slot, bool online) {
