@@ -174,3 +174,12 @@ void j1939_step(uint32_t now_ms, uint32_t slot, bool online) {
     }
     j1939_tp_step(now_ms);
 }
+
+bool j1939_busy(void) {
+    const bool settling = !node.settled && !node.lost;
+    return j1939_tp_busy() || (node.on && (settling || node.claim || (node.requests > 0U)));
+}
+
+void j1939_pass(uint32_t ms) {
+    dm_pass(ms);
+}

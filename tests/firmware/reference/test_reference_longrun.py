@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 MakeBms = Callable[..., Any]
+DM1, DM2_REQUEST = 0x18FECAF3, (0x18EAF3F9, bytes([0xCB, 0xFE, 0x00]))
 HVESSD1 = 0x0CF090F3
+EXTENDED = 1
 CALM_S = 20.0  # after the boot: clear of its margin, and every trouble code tested
 
 
@@ -47,6 +49,32 @@ def test_no_time_passes_at_once_while_a_lost_contact_is_remembered(make_machine:
     bms.run(20.0)  # forgotten after 10 s, released after that
     assert set() == bms.active("BMS_Warnings")
     assert bms.lib.fil_idle() > 0
+
+
+def test_no_time_passes_at_once_while_a_long_message_is_under_way(make_machine: MakeBms) -> None:
+    bms = make_machine()
+    bms.supply_mv, bms.insulation_ohm = 15_000, 1_000
+    bms.run(6.0)
+    bms.supply_mv, bms.insulation_ohm = 24_000, 2_500_000
+    bms.run(2.0)
+    bms = calm(bms)
+    assert bms.receive(*DM2_REQUEST, flags=EXTENDED, length=3) == 0
+    bms.run(0.05)  # nobody answers: given up after 1.25 s
+    assert bms.lib.fil_idle() == 0
+    bms.run(1.5)
+    assert bms.lib.fil_idle() > 0
+
+
+def test_the_cycle_of_dm1_goes_on_as_if_no_time_had_passed(make_machine: MakeBms) -> None:
+    bms = calm(make_machine())
+    bms.run(0.37)
+    passed_s = 60.0
+    before_s = bms.now_s
+    let_pass(bms, round(passed_s * 1000))
+    bms.run(3.0)
+    times = [t_s - (passed_s if t_s > before_s else 0.0) for t_s, found, _ in bms.frames if found == DM1]
+    assert [1.0] * (len(times) - 1) == pytest.approx([later - earlier for earlier, later in pairwise(times)])
+    assert times[-1] > before_s + 1.0
 
 
 def test_a_node_speaks_on_when_its_clock_comes_round_to_the_moment_of_its_claim(make_bms: MakeBms) -> None:
