@@ -145,6 +145,14 @@ static void answer_all(void) {
     node.requests = 0U;
 }
 
+/* No long message is of use to this node, but who sends one must not wait for its reader. */
+static void discard_messages(void) {
+    j1939_message unread;
+    while (j1939_tp_poll(&unread)) {
+        /* nothing to do with it */
+    }
+}
+
 /* Whether the address is ours and has been for long enough. */
 static bool speaking(uint32_t now_ms) {
     if (node.claim) {
@@ -168,6 +176,7 @@ void j1939_step(uint32_t now_ms, uint32_t slot, bool online) {
         return;
     }
     answer_all();
+    discard_messages();
     if (speaking(now_ms)) {
         hvess_step(slot);
         dm_step(now_ms);
