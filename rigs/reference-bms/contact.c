@@ -50,3 +50,7 @@ void contact_step(uint32_t now_ms) {
     look(measured->q[Q_HVIL_OPEN] != 0, &contact.loop_lost, now_ms);
     measure_put(Q_CONTACT_LOSSES, (int32_t)contact.count / (DEFECT(247) ? 4 : 1));
 }
+
+bool contact_pending(void) {
+    return contact.count > 0U;
+}

@@ -12,4 +12,6 @@ void contact_init(void);
 /* Every 10 ms, after measure_step: puts Q_CONTACT_LOSSES, how often a contact was lost within contact_window_ms. */
 void contact_step(uint32_t now_ms);
 
+bool contact_pending(void); /* a loss is still remembered */
+
 #endif

@@ -41,6 +41,7 @@ static struct {
     bool on;
     bool claim; /* to be sent */
     bool claimed;
+    bool settled; /* the address is ours: others have had time to object */
     bool lost; /* the address, to a node of greater right */
 } node;
 
@@ -144,6 +145,14 @@ static void answer_all(void) {
     node.requests = 0U;
 }
 
+/* No long message is of use to this node, but who sends one must not wait for its reader. */
+static void discard_messages(void) {
+    j1939_message unread;
+    while (j1939_tp_poll(&unread)) {
+        /* nothing to do with it */
+    }
+}
+
 /* Whether the address is ours and has been for long enough. */
 static bool speaking(uint32_t now_ms) {
     if (node.claim) {
@@ -152,7 +161,8 @@ static bool speaking(uint32_t now_ms) {
         node.claimed = true;
         node.claim = false;
     }
-    return !node.lost && (bms_elapsed_ms(now_ms, node.claim_ms) >= CLAIM_MS);
+    node.settled = node.settled || (bms_elapsed_ms(now_ms, node.claim_ms) >= CLAIM_MS);
+    return node.settled && !node.lost;
 }
 
 void j1939_step(uint32_t now_ms, uint32_t slot, bool online) {
@@ -166,9 +176,19 @@ void j1939_step(uint32_t now_ms, uint32_t slot, bool online) {
         return;
     }
     answer_all();
+    discard_messages();
     if (speaking(now_ms)) {
         hvess_step(slot);
         dm_step(now_ms);
     }
     j1939_tp_step(now_ms);
+}
+
+bool j1939_busy(void) {
+    const bool settling = !node.settled && !node.lost;
+    return j1939_tp_busy() || (node.on && (settling || node.claim || (node.requests > 0U)));
+}
+
+void j1939_pass(uint32_t ms) {
+    dm_pass(ms);
 }

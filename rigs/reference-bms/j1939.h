@@ -19,4 +19,8 @@ bool j1939_push(uint32_t id, uint32_t length, const uint8_t *data);
  * forgotten. */
 void j1939_step(uint32_t now_ms, uint32_t slot, bool online);
 
+/* Long runs: whether it waits for anything but the cycle of its messages, and time that passes at once. */
+bool j1939_busy(void);
+void j1939_pass(uint32_t ms);
+
 #endif

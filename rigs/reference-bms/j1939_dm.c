@@ -98,6 +98,10 @@ void dm_silence(void) {
     dm.begun = false;
 }
 
+void dm_pass(uint32_t ms) {
+    dm.since_ms += ms;
+}
+
 /* Faults whose code has all of the bits of `with` and none of `without`. */
 static uint32_t codes(uint8_t with, uint8_t without) {
     uint32_t found = 0U;

@@ -17,6 +17,9 @@ void dm_init(void);
 /* Every 10 ms, on line: DM1 once a second, and at once when a code comes or goes, but not twice a second for that. */
 void dm_step(uint32_t now_ms);
 
+/* The cycle goes on as if no time had passed. */
+void dm_pass(uint32_t ms);
+
 /* Off line: begin with DM1 when back. */
 void dm_silence(void);
 

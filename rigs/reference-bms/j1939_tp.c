@@ -75,6 +75,10 @@ void j1939_tp_step(uint32_t now_ms) {
     tp_sender_step();
 }
 
+bool j1939_tp_busy(void) {
+    return tp_sender_busy() || tp_receiver_busy();
+}
+
 static void take_connection(uint8_t source, uint8_t destination, const uint8_t *data) {
     const uint32_t pgn = (uint32_t)data[5] | ((uint32_t)data[6] << 8U) | ((uint32_t)data[7] << 16U);
     const bool global = destination == J1939_GLOBAL;

@@ -44,6 +44,9 @@ void j1939_tp_step(uint32_t now_ms);
 /* A frame with 29-bit identifier came. Returns whether it was one of the transport, for whomever. */
 bool j1939_tp_push(uint32_t id, uint32_t length, const uint8_t *data);
 
+/* Whether anything is under way, in or out. */
+bool j1939_tp_busy(void);
+
 /* The oldest message that is complete; it is gone with the next call of j1939_tp_step or j1939_tp_push. */
 bool j1939_tp_poll(j1939_message *message);
 

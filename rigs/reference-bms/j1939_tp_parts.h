@@ -45,11 +45,13 @@ void tp_put_packet(uint8_t priority, uint8_t destination, uint8_t number, const 
 
 void tp_sender_reset(void);
 void tp_sender_step(void);
+bool tp_sender_busy(void);
 void tp_sender_answer(uint8_t source, const uint8_t *data, uint32_t pgn); /* CTS or end of message */
 void tp_sender_abort(uint8_t source, uint32_t pgn);
 
 void tp_receiver_reset(void);
 void tp_receiver_step(void);
+bool tp_receiver_busy(void);
 void tp_receiver_open(uint8_t source, uint8_t destination, const uint8_t *data, uint32_t pgn); /* RTS or BAM */
 void tp_receiver_packet(uint8_t source, uint8_t destination, const uint8_t *data);
 void tp_receiver_abort(uint8_t source, uint32_t pgn);

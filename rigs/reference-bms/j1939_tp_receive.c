@@ -64,6 +64,14 @@ static bool is_open(const incoming *message) {
     return (message->stage == OPENED) || (message->stage == PACKETS) || (message->stage == HELD);
 }
 
+bool tp_receiver_busy(void) {
+    bool busy = false;
+    for (uint32_t i = 0U; i < BUFFERS; i++) {
+        busy = busy || is_open(&receiver.buffer[i]);
+    }
+    return busy;
+}
+
 static incoming *find_open(uint8_t source, uint8_t destination) {
     for (uint32_t i = 0U; i < BUFFERS; i++) {
         incoming *message = &receiver.buffer[i];

@@ -81,6 +81,14 @@ bool j1939_tp_sending(uint32_t pgn) {
     return false;
 }
 
+bool tp_sender_busy(void) {
+    bool busy = false;
+    for (uint32_t i = 0U; i < BUFFERS; i++) {
+        busy = busy || (sender.buffer[i].stage != FREE);
+    }
+    return busy;
+}
+
 /* Nothing to the same destination is under way, and nothing was given before it. */
 static bool first_in_line(const outgoing *message) {
     for (uint32_t i = 0U; i < BUFFERS; i++) {

@@ -3,9 +3,10 @@
  * longrun.c - time that passes at once.
  *
  * What a task would only carry forward is carried forward by what has passed: the clock, the charge, the rest, the
- * operating time, and the time of the last good frames, for those go on coming. Time stamps of events that are over stay
- * where they are, so that what would wrap around behind them does. Before the clock itself wraps, and before the next
- * correction of the state of charge, there is nothing to pass: those moments are run through task by task.
+ * operating time, and the time of the last good frames and of the last DM1, for those go on coming. Time stamps of
+ * events that are over stay where they are, so that what would wrap around behind them does. Before the clock itself
+ * wraps, and before the next correction of the state of charge, there is nothing to pass: those moments are run through
+ * task by task.
  *
  * A function with a timer of its own has to be asked here.
  */
@@ -13,10 +14,11 @@
 
 #include "can_bus.h"
 #include "can_rx.h"
+#include "contact.h"
 #include "contactor.h"
 #include "dtc.h"
 #include "faults.h"
-#include "frozen.h"
+#include "j1939.h"
 #include "limits.h"
 #include "measure.h"
 #include "nvm.h"
@@ -41,7 +43,7 @@ static bool at_work(void) {
 
 static bool nothing_pending(void) {
     return (faults_active() == 0U) && !protect_pending() && !overcurrent_pending() && limits_settled() &&
-           !dtc_pending() && !uds_busy();
+           !contact_pending() && !dtc_pending() && !uds_busy() && !j1939_busy();
 }
 
 static bool messages_flow(void) {
@@ -78,6 +80,7 @@ uint32_t longrun_idle_ms(uint32_t now_ms) {
 void longrun_pass(uint32_t ms) {
     const uint32_t seconds = ms / BMS_SECOND_MS;
     can_rx_pass(ms);
+    j1939_pass(ms);
     soc_pass(seconds);
     nvm_pass(seconds, soc_charge_uah(), soc_throughput_mah());
     thermal_pass();

@@ -249,3 +249,16 @@ def test_back_on_the_bus_dm1_comes_first(make_node: MakeBms) -> None:
     since_s = bms.now_s
     bms.run(0.1)
     assert received(bms, DM1, since_s)
+
+
+def test_long_messages_it_has_no_use_for_are_all_taken(make_node: MakeBms) -> None:
+    bms = make_node().boot()
+    pgn = (0xEF00).to_bytes(3, "little")
+    for _ in range(6):
+        since_s = bms.now_s
+        bms.receive(0x18ECF3F9, bytes([16, 10, 0, 2, 0xFF, *pgn]), flags=EXTENDED)
+        bms.run(0.05)
+        for number in (1, 2):
+            bms.receive(0x18EBF3F9, bytes([number, *range(7)]), flags=EXTENDED)
+        bms.run(0.05)
+        assert [17, 19] == [data[0] for _, data in received(bms, 0x1CECF9F3, since_s + 0.005)]  # CTS, end of message
