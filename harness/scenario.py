@@ -200,6 +200,13 @@ def _clears(clear: CommandAction, action: FaultAction) -> bool:
     return clear.label in (action.label, action.fault) and clear.at_s >= action.at_s
 
 
+def idle_clears(scenario: Scenario) -> tuple[CommandAction, ...]:
+    """The `clear` actions that name no fault which began before: `scenario_problems` refuses them."""
+    faults = [action for action in scenario.action if isinstance(action, FaultAction)]
+    clears = [action for action in scenario.action if isinstance(action, CommandAction) and action.do == "clear"]
+    return tuple(clear for clear in clears if not any(_clears(clear, fault) for fault in faults))
+
+
 def load_scenario(path: Path, bounds: Bounds | None = None) -> Scenario:
     """Read a scenario file and, when the rig's bounds are given, check its faults against them.
 
@@ -256,11 +263,9 @@ def _action_problems(action: Action, scenario: Scenario, bounds: Bounds) -> list
 def _command_problems(action: CommandAction, scenario: Scenario, bounds: Bounds) -> list[tuple[str, str, str]]:
     if action.do.startswith(TESTER_PREFIX) and DIAGNOSTICS not in bounds.features:
         return [("do", repr(action.do), "a rig whose profile has [diagnostics], and so somebody to ask")]
-    if action.do != "clear":
+    if action not in idle_clears(scenario):
         return []
     faults = [item for item in scenario.action if isinstance(item, FaultAction)]
-    if any(_clears(action, fault) for fault in faults):
-        return []
     names = sorted({name for fault in faults for name in (fault.label, fault.fault) if name})
     near = get_close_matches(action.label, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
