@@ -160,18 +160,19 @@ class Planner:
     def _payload_events(self, edits: Sequence[_Edit], requested: str) -> list[Event]:
         """Requests last until the next one; a pulse lies over them while it lasts, overlapping pulses join."""
         lasting = {name: dict(values) for name, values in self._profile.commands.get(requested, {}).items()}
-        pulses: dict[str, int] = {}
-        laid_over: dict[str, Values] = {}
+        pulses: dict[str, list[Values]] = {}
         events = []
         for edit in sorted(edits, key=lambda edit: edit.t_ns):
             for name, values in edit.values.items():
-                if edit.pulse:
-                    pulses[name] = pulses.get(name, 0) + edit.pulse
-                    laid_over[name] = values
+                over = pulses.setdefault(name, [])
+                if edit.pulse > 0:
+                    over.append(values)
+                elif edit.pulse:
+                    over.remove(values)
                 else:
                     lasting.setdefault(name, {}).update(values)
-                over = laid_over[name] if pulses.get(name) else {}
-                payload = self._encode(name, {**lasting.get(name, {}), **over})
+                layers = (lasting.get(name, {}), *over)
+                payload = self._encode(name, {key: value for layer in layers for key, value in layer.items()})
                 place = self._messages[name]
                 events.append(Event(t_ns=edit.t_ns, kind=EventKind.PAYLOAD, index=place, value=0.0, payload=payload))
         return events
