@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.faults.catalogue import find_kind
 from harness.faults.model import TIMING
-from harness.scenario import Action, CommandAction, FaultAction, Scenario, begin, fault_windows, idle_clears
+from harness.scenario import Action, CommandAction, FaultAction, Scenario, begin, fault_windows, without_idle_clears
 
 MAX_RUNS = 400
 _TIDY_S = (1.0, 0.5, 0.1)  # grids on which times are easy to read
@@ -71,7 +71,7 @@ def shrinking(scenario: Scenario, *, max_runs: int = MAX_RUNS) -> Generator[Scen
     improved = True
     while improved:
         improved = False
-        for candidate in map(_without_idle_clears, _candidates(scenario)):
+        for candidate in map(without_idle_clears, _candidates(scenario)):
             identity = _identity(candidate)
             if identity in seen:
                 continue
@@ -111,12 +111,6 @@ def _fewer_actions(scenario: Scenario) -> Iterator[Scenario]:
         yield _with(scenario, action=actions[:half])
     for place in range(len(actions)):
         yield _with(scenario, action=actions[:place] + actions[place + 1 :])
-
-
-def _without_idle_clears(scenario: Scenario) -> Scenario:
-    """A candidate without the `clear` actions that have lost their fault: no rig plays them, and they did nothing."""
-    idle = idle_clears(scenario)
-    return _with(scenario, action=tuple(a for a in scenario.actions if a not in idle)) if idle else scenario
 
 
 def _shorter(scenario: Scenario) -> Iterator[Scenario]:
