@@ -141,6 +141,11 @@ class Record:
             return ()
         return self.remember("exchanges", lambda: tuple(cast("Diagnosed", self.evidence).exchanges()))
 
+    def codes_cleared(self) -> tuple[float, ...]:
+        """When trouble codes were asked to be cleared by J1939; only where there are `exchanges`."""
+        times_s = cast("Diagnosed", self.evidence).codes_cleared() if self.exchanges() else ()
+        return tuple(float(t_s) for t_s in times_s)
+
     def resets(self) -> tuple[float, ...]:
         """Every moment at which a reset of latched faults was requested."""
         return self.remember("resets", lambda: tuple(np.sort(self.evidence.resets()).tolist()))

@@ -117,7 +117,7 @@ def judge_codes(rule: str, record: Record, tally: Tally, trips: Sequence[Trip]) 
 
 def _readouts(record: Record) -> Iterator[_Readout]:
     cleared_s = begun_s = -math.inf
-    lost = _memory_lost(record)
+    lost, cleared = _memory_lost(record), record.codes_cleared()
     for exchange in record.exchanges():
         if exchange.request[0] == _CLEAR and exchange.positive and len(exchange.request) == len(_ALL):
             begun_s = exchange.complete_s
@@ -125,13 +125,14 @@ def _readouts(record: Record) -> Iterator[_Readout]:
         if exchange.status is None:
             continue
         at_s = exchange.request_s
+        asked_s = max((t_s for t_s in cleared if t_s <= exchange.complete_s), default=-math.inf)
         forgot_s = max((t_s for t_s in lost if t_s <= at_s), default=-math.inf)
         yield _Readout(
             at_s=at_s,
             until_s=exchange.complete_s,
             status=exchange.status,
             cleared_s=cleared_s if cleared_s >= forgot_s else -math.inf,
-            begun_s=max(begun_s, forgot_s),
+            begun_s=max(begun_s, asked_s, forgot_s),
             cycle_s=max((t_s for t_s in record.power_ons() if t_s <= at_s), default=-math.inf),
             quiet_s=max(
                 (run.end_s for run in record.bus_off() if run.start_s <= exchange.complete_s), default=-math.inf

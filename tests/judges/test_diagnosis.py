@@ -56,14 +56,17 @@ class Asked:
 class Talkative:
     """Evidence with requests."""
 
-    def __init__(self, evidence: Evidence, asked: Sequence[Asked]) -> None:
-        self._evidence, self._asked = evidence, asked
+    def __init__(self, evidence: Evidence, asked: Sequence[Asked], cleared_s: Sequence[float]) -> None:
+        self._evidence, self._asked, self._cleared_s = evidence, asked, cleared_s
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._evidence, name)
 
     def exchanges(self) -> Sequence[Asked]:
         return self._asked
+
+    def codes_cleared(self) -> Sequence[float]:
+        return self._cleared_s
 
 
 def judged(
@@ -72,12 +75,13 @@ def judged(
     *asked: Asked,
     keys: Mapping[str, Any] | None = None,
     others: Sequence[Requirement] = (),
+    cleared_s: Sequence[float] = (),
     **evidence: Any,
 ) -> Verdict:
     requirement = Diagnosis.model_validate(
         {"id": "DIA-X-1", "title": "a rule", "source": ["test"], "rule": rule, **(keys or {})}
     )
-    made: Any = Talkative(make(**evidence), asked)
+    made: Any = Talkative(make(**evidence), asked, cleared_s)
     return judge(requirement, made, others)
 
 
@@ -188,6 +192,14 @@ def test_a_lost_memory_and_a_silent_bus_excuse_what_is_not_known(evidence: Make)
     quiet = flag((0.0, 0.0))
     verdict = judged(evidence, "only_faults", read(1.0, 0), read(4.0, CONFIRMED), **quiet, given=silent)
     assert Outcome.NOT_EXERCISED is verdict.outcome
+
+
+@pytest.mark.parametrize(("cleared_s", "outcome"), [(4.5, Outcome.NOT_EXERCISED), (0.5, Outcome.FAIL)])
+def test_codes_cleared_by_j1939_need_not_be_told_by_uds(evidence: Make, cleared_s: float, outcome: Outcome) -> None:
+    """DM11 and DM3 clear the same codes."""
+    assert outcome is judged(evidence, "stored", read(6.0, 0), cleared_s=[cleared_s], **OPENED).outcome
+    kept = judged(evidence, "kept", read(7.0, 0), cleared_s=[cleared_s], **OPENED, power_ons=[5.0])
+    assert outcome is kept.outcome
 
 
 INTERLOCK = Trip.model_validate(
