@@ -16,7 +16,7 @@ from pydantic import Field
 
 from harness.errors import Problem, RigError
 from harness.faults.catalogue import allowed_kinds, find_kind
-from harness.faults.check import DIAGNOSTICS, Bounds, resolve
+from harness.faults.check import CLEAR_CODES, DIAGNOSTICS, Bounds, resolve
 from harness.tomlfile import FileModel, KeyPath, dotted, line_of, load_model, parse_toml, read_text, validate
 
 Start = Literal["off", "standby", "drive", "charge"]
@@ -276,6 +276,8 @@ def _action_problems(action: Action, scenario: Scenario, bounds: Bounds) -> list
 def _command_problems(action: CommandAction, scenario: Scenario, bounds: Bounds) -> list[tuple[str, str, str]]:
     if action.do.startswith(TESTER_PREFIX) and DIAGNOSTICS not in bounds.features:
         return [("do", repr(action.do), "a rig whose profile has [diagnostics], and so somebody to ask")]
+    if action.do == CLEAR_CODES and CLEAR_CODES not in bounds.features:
+        return [("do", repr(action.do), f"a rig whose profile tells how: [commands] has {CLEAR_CODES}")]
     if action not in _idle_clears(scenario):
         return []
     faults = [item for item in scenario.action if isinstance(item, FaultAction)]

@@ -14,7 +14,7 @@ from typing import Any
 from harness.canbus.profile import Profile
 from harness.errors import RigError
 from harness.faults.catalogue import find_kind
-from harness.faults.check import Bounds, ResolvedFault, resolve
+from harness.faults.check import CLEAR_CODES, Bounds, ResolvedFault, resolve
 from harness.faults.rows import rows
 from harness.kernel.config import FOREVER_NS, Event, EventKind, Fault
 from harness.rig.diagnosis import describe_request, tester_events
@@ -89,7 +89,8 @@ class Planner:
         late = bool(actions) and actions[-1].at_s >= scenario.duration_s
         late |= any(action.string > self._bounds.strings for action in actions)
         checked = any(
-            isinstance(action, CommandAction) and (action.do == "clear" or action.do.startswith(TESTER_PREFIX))
+            isinstance(action, CommandAction)
+            and (action.do in ("clear", CLEAR_CODES) or action.do.startswith(TESTER_PREFIX))
             for action in actions
         )
         if late or checked or None in resolved:

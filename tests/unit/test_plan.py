@@ -130,7 +130,8 @@ def test_overlapping_reset_pulses_join(planner: Planner, profile: Profile) -> No
 def test_pulses_of_two_kinds_in_one_message_lie_over_each_other(profile: Profile) -> None:
     asks = {**profile.commands, "clear-dtcs": {"VCU_Command": {"ModeRequest": "Standby"}}}
     messages = tuple(BusMessage(message.name, message.node) for message in profile.restbus)
-    planner = Planner(replace(profile, commands=asks), Bounds(n_cells=192, n_temps=48, messages=messages))
+    bounds = Bounds(n_cells=192, n_temps=48, messages=messages, features=frozenset({"clear-dtcs"}))
+    planner = Planner(replace(profile, commands=asks), bounds)
     events = payloads(plan(planner, {"at_s": 1.0, "do": "clear-dtcs"}, {"at_s": 1.1, "do": "reset-faults"}))
     states = profile.database.by_name["VCU_Command"].by_name["ModeRequest"].states
     seen = [(states[signal(profile, event, "ModeRequest")], signal(profile, event, "FaultReset")) for event in events]
