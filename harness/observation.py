@@ -187,6 +187,11 @@ class Observation:
             self._exchanges = dialogue(self._trace.frames, self._profile.diagnostics)
         return self._exchanges
 
+    def codes_cleared(self) -> Times:
+        """Times at which trouble codes were asked to be cleared by J1939."""
+        troubles = self.troubles()
+        return np.empty(0) if troubles is None else troubles.asked_s
+
     def frame_counts(self) -> dict[str, int]:
         """Frames by what became of them, diagnostic ones apart from those the database does not know."""
         return derived.frame_counts(self.decoded.counts, self._trace.frames, self._profile)

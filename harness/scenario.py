@@ -16,7 +16,7 @@ from pydantic import Field
 
 from harness.errors import Problem, RigError
 from harness.faults.catalogue import allowed_kinds, find_kind
-from harness.faults.check import DIAGNOSTICS, Bounds, resolve
+from harness.faults.check import CLEAR_CODES, DIAGNOSTICS, Bounds, resolve
 from harness.tomlfile import FileModel, KeyPath, dotted, line_of, load_model, parse_toml, read_text, validate
 
 Start = Literal["off", "standby", "drive", "charge"]
@@ -196,8 +196,28 @@ def fault_windows(scenario: Scenario) -> tuple[FaultWindow, ...]:
     return tuple(windows)
 
 
+def string_of(action: Action) -> int:
+    """The string in parallel an action is for, from 1; 0 = all. A fault that names none befalls the first."""
+    return action.string or (1 if isinstance(action, FaultAction) else 0)
+
+
 def _clears(clear: CommandAction, action: FaultAction) -> bool:
-    return clear.label in (action.label, action.fault) and clear.at_s >= action.at_s
+    named = clear.label in (action.label, action.fault) and clear.string in (0, string_of(action))
+    return named and clear.at_s >= action.at_s
+
+
+def without_idle_clears(scenario: Scenario) -> Scenario:
+    """Without the `clear` actions that have lost their fault: no rig plays them, and they did nothing."""
+    idle = _idle_clears(scenario)
+    kept = tuple(action for action in scenario.action if action not in idle)
+    return scenario.model_copy(update={"action": kept}) if idle else scenario
+
+
+def _idle_clears(scenario: Scenario) -> tuple[CommandAction, ...]:
+    """The `clear` actions that name no fault which began before: `scenario_problems` refuses them."""
+    faults = [action for action in scenario.action if isinstance(action, FaultAction)]
+    clears = [action for action in scenario.action if isinstance(action, CommandAction) and action.do == "clear"]
+    return tuple(clear for clear in clears if not any(_clears(clear, fault) for fault in faults))
 
 
 def load_scenario(path: Path, bounds: Bounds | None = None) -> Scenario:
@@ -256,15 +276,17 @@ def _action_problems(action: Action, scenario: Scenario, bounds: Bounds) -> list
 def _command_problems(action: CommandAction, scenario: Scenario, bounds: Bounds) -> list[tuple[str, str, str]]:
     if action.do.startswith(TESTER_PREFIX) and DIAGNOSTICS not in bounds.features:
         return [("do", repr(action.do), "a rig whose profile has [diagnostics], and so somebody to ask")]
-    if action.do != "clear":
+    if action.do == CLEAR_CODES and CLEAR_CODES not in bounds.features:
+        return [("do", repr(action.do), f"a rig whose profile tells how: [commands] has {CLEAR_CODES}")]
+    if action not in _idle_clears(scenario):
         return []
     faults = [item for item in scenario.action if isinstance(item, FaultAction)]
-    if any(_clears(action, fault) for fault in faults):
-        return []
+    faults = [fault for fault in faults if action.string in (0, string_of(fault))]
+    where = f" on string {action.string}" if action.string else ""
     names = sorted({name for fault in faults for name in (fault.label, fault.fault) if name})
     near = get_close_matches(action.label, names, n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    allowed = f"the label or kind of a fault that began before: {', '.join(names) or 'there is none'}{hint}"
+    allowed = f"the label or kind of a fault that began before{where}: {', '.join(names) or 'there is none'}{hint}"
     return [("label", repr(action.label), allowed)]
 
 

@@ -47,7 +47,8 @@ class Troubles:
         self._previous = [message for message in own if message.pgn == j1939.DM2]
         self._cleared_s = cleared_s
         asked = [m.end_s for m in found if m.pgn == j1939.REQUEST and j1939.asked_for(m) in (j1939.DM3, j1939.DM11)]
-        self._asked_s = np.array(sorted([*asked, *lost_s.tolist()]))
+        self.asked_s = np.array(sorted(asked))  # to clear codes
+        self._forgotten_s = np.union1d(self.asked_s, lost_s)
         self._flag_s, self._flags = self._all_flags(profile, decoded)
         silences = np.flatnonzero(np.diff(self._flag_s, prepend=-np.inf) > SILENT_S)
         boots = np.searchsorted(self._flag_s, power_ons_s)
@@ -135,7 +136,7 @@ class Troubles:
         """At each DM2: codes whose fault has come since the last clearing, is gone, and that it does not list."""
         listed = self._listed(self._previous)
         return [
-            self._seen(self._asked_s, message.begin_s - RACE_S)
+            self._seen(self._forgotten_s, message.begin_s - RACE_S)
             & ~self._during(message.begin_s - RACE_S, message.end_s)
             & ~listed[row]
             for row, message in enumerate(self._previous)

@@ -31,12 +31,12 @@ SUFFIXES: Mapping[str, tuple[str, str]] = {
     "_ohm": ("Ω", "ohm"),
     "_pct": ("%", "pct"),
     "_w": ("W", "w"),
-    "_s": ("s", "ms"),
+    "_s": ("s", "s"),
     "_hz": ("Hz", "hz"),
     "_ah": ("Ah", "ah"),
 }
 
-# Margin key -> unit as printed; times are kept in ms.
+# Margin key -> unit as printed: "ms" is the time left, "s" the distance of a quantity that is a time.
 MARGIN_UNITS: Mapping[str, str] = {
     "v": "V",
     "a": "A",
@@ -46,6 +46,7 @@ MARGIN_UNITS: Mapping[str, str] = {
     "pct": "%",
     "w": "W",
     "ms": "ms",
+    "s": "s",
     "hz": "Hz",
     "ah": "Ah",
     "count": "",

@@ -39,7 +39,8 @@ class Exercised:
 class Verdict:
     """The judgement of one requirement over one trace, or over a whole run.
 
-    `margin` holds the smallest distance to a violation seen, by unit: keys are `v`, `a`, `k`, `ohm`, `pct`, `ms`.
+    `margin` holds the smallest distance to a violation seen, by unit: the keys of `harness.units.MARGIN_UNITS`,
+    "ms" among them for the time left.
     Negative means violated. A unit that was not measured is absent.
     `reason` is one sentence with numbers and units. `at_s` is the time of the decisive moment, if there is one.
     """

@@ -18,6 +18,7 @@ from harness.faults.scale import REFERENCE, Scale
 Value = float | int | str
 Shape = Literal["step", "ramp", "intermittent", "noise"]
 DIAGNOSTICS = "diagnostics"  # feature of a rig whose controller answers UDS
+CLEAR_CODES = "clear-dtcs"  # feature of a rig, and the command, to clear trouble codes by a message
 MODULE_CELLS = 12  # channels of a common front end, e.g. the LTC6811
 _INDEX_ALL = -1
 _SHOWN = 16  # names in a hint

@@ -7,12 +7,12 @@ Works on the requests that were complete on the bus and what was answered, on a 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from harness.requirements.evidence import Exchange
 from harness.requirements.findings import Tally, conclude, margin_key, not_exercised, with_unit
 from harness.requirements.intervals import covers
-from harness.requirements.model import Diagnosis
+from harness.requirements.model import Diagnosis, Trip
 from harness.requirements.record import Record
 from harness.requirements.troublecodes import SETTLE_S, judge_codes
 from harness.units import CONTROLLER_STATES
@@ -30,20 +30,20 @@ _VALUE_S = 0.3  # a value read is compared with what was reported this long arou
 _IDLE = "no diagnostic request"
 
 
-def judge_diagnosis(requirement: Diagnosis, record: Record) -> Verdict:
-    """The verdict on one rule about diagnostics."""
+def judge_diagnosis(requirement: Diagnosis, record: Record, trips: Sequence[Trip] = ()) -> Verdict:
+    """The verdict on one rule about diagnostics; `trips` are those that may set a fault."""
     tally = Tally()
     rule = _RULES.get(requirement.rule)
     if rule is not None:
         rule(requirement, record, tally)
     else:
-        judge_codes(requirement.rule, record, tally)
+        judge_codes(requirement.rule, record, tally, trips)
     times = tally.must + tally.must_not
     return conclude(
         requirement,
         tally,
         passed=f"held {times} times in {len(record.exchanges())} diagnostic requests",
-        in_band="the time between two requests was too close to that of the session",
+        in_band="a code whose fault may have come just before power was lost, too late to be told on the bus",
         idle="no diagnostic request that tests it",
     )
 

@@ -146,6 +146,10 @@ class Diagnosed(Protocol):
         """Every request, in the order of time."""
         ...
 
+    def codes_cleared(self) -> Sequence[float] | NDArray[np.float64]:
+        """Times at which trouble codes were asked to be cleared in another way than by diagnostics (J1939)."""
+        ...
+
 
 class Summary(Protocol):
     """What evidence may know besides about all samples of a quantity, without a look at them."""

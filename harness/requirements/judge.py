@@ -52,7 +52,12 @@ def judge_all(requirements: Many[Requirement], evidence: Evidence) -> tuple[Verd
 
 
 def group_of(requirement: Requirement, known: Many[Requirement]) -> tuple[Trip, ...]:
-    """The trip requirements that share the flag of this one, itself among them; empty for other kinds."""
+    """The trip requirements that share the flag of this one, itself among them; all for a rule of diagnostics.
+
+    Empty for other kinds.
+    """
+    if isinstance(requirement, Diagnosis):
+        return tuple(other for other in known if isinstance(other, Trip))
     if not isinstance(requirement, Trip):
         return ()
     return tuple(other for other in known if isinstance(other, Trip) and other.flag == requirement.flag)
@@ -76,7 +81,7 @@ def full_judge(requirement: Requirement, record: Record, group: tuple[Trip, ...]
         case Goal():
             return judge_goal(requirement, record)
         case Diagnosis():
-            return judge_diagnosis(requirement, record)
+            return judge_diagnosis(requirement, record, group)
 
 
 def quick_look(requirement: Requirement) -> _Look:

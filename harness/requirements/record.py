@@ -97,7 +97,7 @@ class Record:
 
     def interrupted(self, side: Side, quantity: str) -> bool:
         """Whether unknown values stand in the series at power cuts, which the extremes do not count."""
-        if not self._interruptions():
+        if not self.interruptions():
             return False
         return side == "reported" or (side == "output" and self.evidence.output(quantity) is None)
 
@@ -126,11 +126,25 @@ class Record:
         """Every moment at which power came on within the record, rising."""
         return self.remember("power_ons", self._power_ons)
 
+    def interruptions(self) -> tuple[float, ...]:
+        """Every moment at which power went or came on within the record, rising."""
+        return self.remember(
+            "interruptions",
+            lambda: tuple(
+                sorted({*self.power_ons(), *(run.end_s for run in self.powered() if run.end_s < self.end_s)})
+            ),
+        )
+
     def exchanges(self) -> tuple[Exchange, ...]:
         """Every diagnostic request with its answer; none where the evidence knows nothing of diagnostics."""
         if not hasattr(self.evidence, "exchanges"):
             return ()
         return self.remember("exchanges", lambda: tuple(cast("Diagnosed", self.evidence).exchanges()))
+
+    def codes_cleared(self) -> tuple[float, ...]:
+        """When trouble codes were asked to be cleared by J1939; only where there are `exchanges`."""
+        times_s = cast("Diagnosed", self.evidence).codes_cleared() if self.exchanges() else ()
+        return tuple(float(t_s) for t_s in times_s)
 
     def resets(self) -> tuple[float, ...]:
         """Every moment at which a reset of latched faults was requested."""
@@ -151,16 +165,8 @@ class Record:
         value = np.asarray(found.value, dtype=np.float64)
         t_s = np.asarray(found.t_s, dtype=np.float64)
         if self.interrupted(side, quantity):
-            return _interrupted(t_s, value, self._interruptions())
+            return _interrupted(t_s, value, self.interruptions())
         return Series(t_s, value)
-
-    def _interruptions(self) -> tuple[float, ...]:
-        return self.remember(
-            "interruptions",
-            lambda: tuple(
-                sorted({*self.power_ons(), *(run.end_s for run in self.powered() if run.end_s < self.end_s)})
-            ),
-        )
 
     def _powered(self) -> Runs:
         if self.extremes("output", "powered")[0] > 0.0:

@@ -2,21 +2,24 @@
 """Judges the status of trouble codes (ISO 14229-1) against the fault flags that were seen on the bus.
 
 Every read-out that tells all codes is held against what the record shows of each fault since the codes were cleared,
-and since power came on. What a bus-off may have hidden is not judged, nor what changes around the read-out itself.
+and since power came on. What a bus-off or a loss of power may have hidden is not judged, nor what changes around the
+read-out itself.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.requirements.causes import causes_of
 from harness.requirements.evidence import Exchange, Series
 from harness.requirements.findings import Tally
+from harness.requirements.model import Trip
 from harness.requirements.record import FLAG_SET, Record
 
 Floats = NDArray[np.float64]
@@ -42,13 +45,18 @@ _NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class _Flag:
-    """What the bus told of one fault."""
+    """What the bus told of one fault, and when it may have come without a word: just before power was lost."""
 
     series: Series
+    untold_s: tuple[float, ...] = ()
 
     def seen(self, from_s: float, until_s: float) -> bool:
         """Whether it was reported set in this time."""
         return bool(self._between(from_s, until_s)[1].any())
+
+    def untold(self, from_s: float, until_s: float) -> bool:
+        """Whether it may have come in this time too late to be told."""
+        return any(from_s <= t_s <= until_s for t_s in self.untold_s)
 
     def last_s(self, until_s: float) -> float:
         """When it was last reported set; -inf before."""
@@ -86,11 +94,11 @@ class _Readout:
     quiet_s: float  # end of the last bus-off
 
 
-def judge_codes(rule: str, record: Record, tally: Tally) -> None:
-    """Hold every read-out of the record against one rule."""
+def judge_codes(rule: str, record: Record, tally: Tally, trips: Sequence[Trip]) -> None:
+    """Hold every read-out of the record against one rule; `trips` tell when a fault may have come untold."""
     readouts = tuple(_readouts(record))
     flags = {
-        flag: _Flag(series)
+        flag: _Flag(series, _untold(record, [trip for trip in trips if trip.flag == flag]))
         for flag in (readouts[0].status if readouts else ())
         if (series := record.raw("reported", flag)) is not None and len(series.t_s)
     }
@@ -109,7 +117,7 @@ def judge_codes(rule: str, record: Record, tally: Tally) -> None:
 
 def _readouts(record: Record) -> Iterator[_Readout]:
     cleared_s = begun_s = -math.inf
-    lost = _memory_lost(record)
+    lost, cleared = _memory_lost(record), record.codes_cleared()
     for exchange in record.exchanges():
         if exchange.request[0] == _CLEAR and exchange.positive and len(exchange.request) == len(_ALL):
             begun_s = exchange.complete_s
@@ -117,13 +125,14 @@ def _readouts(record: Record) -> Iterator[_Readout]:
         if exchange.status is None:
             continue
         at_s = exchange.request_s
+        asked_s = max((t_s for t_s in cleared if t_s <= exchange.complete_s), default=-math.inf)
         forgot_s = max((t_s for t_s in lost if t_s <= at_s), default=-math.inf)
         yield _Readout(
             at_s=at_s,
             until_s=exchange.complete_s,
             status=exchange.status,
             cleared_s=cleared_s if cleared_s >= forgot_s else -math.inf,
-            begun_s=max(begun_s, forgot_s),
+            begun_s=max(begun_s, asked_s, forgot_s),
             cycle_s=max((t_s for t_s in record.power_ons() if t_s <= at_s), default=-math.inf),
             quiet_s=max(
                 (run.end_s for run in record.bus_off() if run.start_s <= exchange.complete_s), default=-math.inf
@@ -137,6 +146,21 @@ def _memory_lost(record: Record) -> tuple[float, ...]:
     if damaged is None or not record.extremes("given", "nvm_damaged")[1] > 0.0:
         return ()
     return tuple(damaged.t_s[damaged.value > 0.0].tolist())
+
+
+def _untold(record: Record, trips: Sequence[Trip]) -> tuple[float, ...]:
+    """Losses of power at which a fault may just have been confirmed, its message not yet sent."""
+    runs = [
+        (run, trip.confirm_s[0] - record.slack_s)
+        for trip in trips
+        if record.interruptions() and (causes := causes_of(record, trip)) is not None
+        for run in causes.possible
+    ]
+    return tuple(
+        t_s
+        for t_s in record.interruptions()
+        if any(run.start_s + least_s <= min(t_s, run.end_s) and t_s - SETTLE_S <= run.end_s for run, least_s in runs)
+    )
 
 
 def _expect(readout: _Readout, name: str, bits: int, tally: Tally, why: str) -> None:
@@ -153,6 +177,14 @@ def _forbid(readout: _Readout, name: str, bits: int, tally: Tally, why: str) -> 
     if wrong:
         told = f"the code of {name} read at {readout.at_s:.3f} s has status 0x{readout.status[name]:02X} with"
         tally.fail(readout.at_s, f"{told} {_text(wrong)}, {why}")
+
+
+def _came_untold(readout: _Readout, name: str, bits: int, flag: _Flag, since_s: float, tally: Tally) -> bool:
+    """Whether bits of a code may come from a fault that nobody could be told of; such a code is not judged."""
+    if not (bits & readout.status[name] and flag.untold(since_s, readout.at_s)):
+        return False
+    tally.in_band += 1
+    return True
 
 
 def _text(bits: int) -> str:
@@ -200,6 +232,8 @@ def _this_cycle(readout: _Readout, name: str, flag: _Flag, tally: Tally) -> None
 def _cleared(readout: _Readout, name: str, flag: _Flag, tally: Tally) -> None:
     known = readout.cleared_s > readout.quiet_s and readout.cleared_s > -math.inf
     if known and not flag.seen(readout.cleared_s - SETTLE_S, readout.until_s + SETTLE_S):
+        if _came_untold(readout, name, HISTORY, flag, readout.cleared_s, tally):
+            return
         tally.demanded(readout.at_s)
         why = f"though it was cleared at {readout.cleared_s:.3f} s and the fault was not there since"
         _forbid(readout, name, HISTORY, tally, why)
@@ -224,7 +258,9 @@ def _judge_between(readouts: tuple[_Readout, ...], flags: Mapping[str, _Flag], t
             continue
         for name, flag in flags.items():
             fresh = not first.status[name] & STORED
-            if fresh and not flag.seen(first.at_s - SETTLE_S, second.until_s + SETTLE_S):
+            if not fresh or flag.seen(first.at_s - SETTLE_S, second.until_s + SETTLE_S):
+                continue
+            if not _came_untold(second, name, STORED, flag, first.at_s, tally):
                 why = f"though the fault was not there since the read-out at {first.at_s:.3f} s"
                 _forbid(second, name, STORED, tally, why)
 
@@ -237,7 +273,9 @@ def _judge_pending(readouts: tuple[_Readout, ...], flags: Mapping[str, _Flag], r
             continue
         for name, flag in flags.items():
             passed = not first.status[name] & (THIS_CYCLE | NOT_THIS_CYCLE)
-            if passed and not flag.seen(first.at_s - SETTLE_S, second.until_s + SETTLE_S):
+            if not passed or flag.seen(first.at_s - SETTLE_S, second.until_s + SETTLE_S):
+                continue
+            if not _came_untold(second, name, PENDING, flag, first.at_s, tally):
                 _forbid(second, name, PENDING, tally, f"though the cycle read at {first.at_s:.3f} s passed its test")
 
 

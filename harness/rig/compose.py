@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.canbus.product import Location, RestbusMessage
-from harness.faults.check import DIAGNOSTICS, Bounds
+from harness.faults.check import CLEAR_CODES, DIAGNOSTICS, Bounds
 from harness.faults.scale import REFERENCE, Scale
 from harness.kernel.bustypes import TesterConfig
 from harness.kernel.config import (
@@ -49,7 +49,9 @@ def bounds_of(rig: Rig) -> Bounds:
         dut_messages=dut_messages(rig.profile),
         module_cells=file.cells.module,
         scale=scale_of(rig),
-        features=rig.features | ({DIAGNOSTICS} if rig.profile.diagnostics is not None else frozenset()),
+        features=rig.features
+        | ({DIAGNOSTICS} if rig.profile.diagnostics is not None else frozenset())
+        | ({CLEAR_CODES} & rig.profile.commands.keys()),
         ages={message.age: message.name for message in rig.profile.restbus if message.age},
         strings=file.strings.count if file.strings is not None else 0,
     )

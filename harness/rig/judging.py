@@ -145,8 +145,9 @@ class _Log:
         if not self._when.runs:
             return ("any message of the controller",)
         needed = list(needs(requirement))
-        for other in group_of(requirement, self._all):  # they may explain the flag
-            needed += needs(other)
+        if isinstance(requirement, Trip):
+            for other in group_of(requirement, self._all):  # they may explain the flag
+                needed += needs(other)
         lacking = dict.fromkeys(found for side, name in needed if (found := self._lacks(side, name)))
         return tuple(lacking)
 

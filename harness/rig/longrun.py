@@ -179,7 +179,7 @@ class _Player:
         self._verdicts: dict[str, Verdict] = {}
         self._happenings: list[Happening] = []
         self._history = _History()
-        self._fired: dict[str, float] = {}
+        self._fired: dict[int, float] = {}  # by the place of the fault in the scenario
         self._soc_pct = (np.nan, np.nan)
         self._pieces = 0
         self._error = ""
@@ -201,7 +201,7 @@ class _Player:
                 clock = _clock(begin_s, begin_ns, strides)
                 self._error = status.error
                 reports = fault_records(plan.faults, machine.simulation.fault_reports(), base_ns)
-                faults = tuple(self._fault(record, base_ns, begin_ns, clock) for record in reports)
+                faults = tuple(self._fault(*found, base_ns, begin_ns, clock) for found in enumerate(reports))
                 self._take(buffers, begin_ns, clock, strides)
                 elapsed_s = (self._clock.now_ns() - began_ns) / NS_PER_S
                 self._progress(Progress(self._done_s, self._total_ns / NS_PER_S, elapsed_s, self._failed))
@@ -231,13 +231,13 @@ class _Player:
     def _failed(self) -> int:
         return sum(verdict.outcome is Outcome.FAIL for verdict in self._verdicts.values())
 
-    def _fault(self, record: FaultRecord, base_ns: int, begin_ns: int, clock: _Clock) -> FaultRecord:
+    def _fault(self, place: int, record: FaultRecord, base_ns: int, begin_ns: int, clock: _Clock) -> FaultRecord:
         """With the time of the run at which it first fired, worked out in the piece in which it did."""
         if record.first_fired_s is None:
             return record
-        if record.label not in self._fired:
-            self._fired[record.label] = clock.at(record.first_fired_s - (begin_ns - base_ns) / NS_PER_S)
-        return replace(record, first_fired_s=self._fired[record.label])
+        if place not in self._fired:
+            self._fired[place] = clock.at(record.first_fired_s - (begin_ns - base_ns) / NS_PER_S)
+        return replace(record, first_fired_s=self._fired[place])
 
     def _take(self, buffers: TraceBuffers, begin_ns: int, clock: _Clock, strides: Strides) -> None:
         """Judge a piece and note what happened in it."""

@@ -14,7 +14,7 @@ from typing import Any
 from harness.canbus.profile import Profile
 from harness.errors import RigError
 from harness.faults.catalogue import find_kind
-from harness.faults.check import Bounds, ResolvedFault, resolve
+from harness.faults.check import CLEAR_CODES, Bounds, ResolvedFault, resolve
 from harness.faults.rows import rows
 from harness.kernel.config import FOREVER_NS, Event, EventKind, Fault
 from harness.rig.diagnosis import describe_request, tester_events
@@ -89,7 +89,8 @@ class Planner:
         late = bool(actions) and actions[-1].at_s >= scenario.duration_s
         late |= any(action.string > self._bounds.strings for action in actions)
         checked = any(
-            isinstance(action, CommandAction) and (action.do == "clear" or action.do.startswith(TESTER_PREFIX))
+            isinstance(action, CommandAction)
+            and (action.do in ("clear", CLEAR_CODES) or action.do.startswith(TESTER_PREFIX))
             for action in actions
         )
         if late or checked or None in resolved:
@@ -160,18 +161,19 @@ class Planner:
     def _payload_events(self, edits: Sequence[_Edit], requested: str) -> list[Event]:
         """Requests last until the next one; a pulse lies over them while it lasts, overlapping pulses join."""
         lasting = {name: dict(values) for name, values in self._profile.commands.get(requested, {}).items()}
-        pulses: dict[str, int] = {}
-        laid_over: dict[str, Values] = {}
+        pulses: dict[str, list[Values]] = {}
         events = []
         for edit in sorted(edits, key=lambda edit: edit.t_ns):
             for name, values in edit.values.items():
-                if edit.pulse:
-                    pulses[name] = pulses.get(name, 0) + edit.pulse
-                    laid_over[name] = values
+                over = pulses.setdefault(name, [])
+                if edit.pulse > 0:
+                    over.append(values)
+                elif edit.pulse:
+                    over.remove(values)
                 else:
                     lasting.setdefault(name, {}).update(values)
-                over = laid_over[name] if pulses.get(name) else {}
-                payload = self._encode(name, {**lasting.get(name, {}), **over})
+                layers = (lasting.get(name, {}), *over)
+                payload = self._encode(name, {key: value for layer in layers for key, value in layer.items()})
                 place = self._messages[name]
                 events.append(Event(t_ns=edit.t_ns, kind=EventKind.PAYLOAD, index=place, value=0.0, payload=payload))
         return events

@@ -27,7 +27,7 @@ from harness.rig.players import Played, errored
 from harness.rig.recording import NS_PER_S, Recorder
 from harness.rig.starts import StartState, StartStates
 from harness.rig.together import StringRecord
-from harness.scenario import Action, CommandAction, FaultAction, Scenario, Start
+from harness.scenario import FaultAction, Scenario, Start, string_of, without_idle_clears
 from harness.trace import FaultRecord, Mark, Trace
 from harness.verdict import Outcome, Verdict, combine
 
@@ -162,13 +162,13 @@ class StringsPlayer:
 
     def play(self, scenario: Scenario, start: StartState, *, keep: bool) -> Played:
         """See Player."""
-        shares = [_share(scenario, number) for number in range(1, len(self._planners) + 1)]
+        shares = [share_of(scenario, number) for number in range(1, len(self._planners) + 1)]
         plans = [
             planner.plan(share, start.t_ns, requested=start.requested)
             for planner, share in zip(self._planners, shares, strict=True)
         ]
         traces, ended = self._run(shares, plans, start.t_ns, keep=keep)
-        faults, marks = _all_faults(scenario, shares, traces), _all_marks(plans)
+        faults, marks = _all_faults(scenario, traces), _all_marks(plans)
         traces = [replace(trace, faults=faults, marks=marks) for trace in traces]
         if ended.status.error:
             trace = traces[ended.member]
@@ -258,26 +258,14 @@ def _margins(verdict: Verdict) -> tuple[float, ...]:
     return tuple(value for _, value in sorted(verdict.margin.items()))[:1] or (float("inf"),)
 
 
-def string_of(action: Action) -> int:
-    """The string an action is for, from 1; 0 = all of them. A fault that names none befalls the first."""
-    return action.string or (1 if isinstance(action, FaultAction) else 0)
-
-
-def _share(scenario: Scenario, number: int) -> Scenario:
+def share_of(scenario: Scenario, number: int) -> Scenario:
     """What of a scenario is for one string. A clear goes where a fault is that it ends."""
     own = [action for action in scenario.action if string_of(action) in (0, number)]
-    names = {name for action in own if isinstance(action, FaultAction) for name in (action.label, action.fault)}
-    mine = (
-        action
-        for action in own
-        if not isinstance(action, CommandAction) or action.do != "clear" or action.label in names
-    )
-    return scenario.model_copy(update={"action": tuple(mine)})
+    return without_idle_clears(scenario.model_copy(update={"action": tuple(own)}))
 
 
-def _all_faults(scenario: Scenario, shares: Sequence[Scenario], traces: Sequence[Trace]) -> tuple[FaultRecord, ...]:
+def _all_faults(scenario: Scenario, traces: Sequence[Trace]) -> tuple[FaultRecord, ...]:
     """The records of all strings in the order of the scenario, as one controller's would be."""
-    del shares
     queues = [list(trace.faults) for trace in traces]
     faults = (action for action in scenario.actions if isinstance(action, FaultAction))
     return tuple(queues[string_of(action) - 1].pop(0) for action in faults)

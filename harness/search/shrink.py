@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.faults.catalogue import find_kind
 from harness.faults.model import TIMING
-from harness.scenario import Action, CommandAction, FaultAction, Scenario, begin, fault_windows
+from harness.scenario import Action, CommandAction, FaultAction, Scenario, begin, fault_windows, without_idle_clears
 
 MAX_RUNS = 400
 _TIDY_S = (1.0, 0.5, 0.1)  # grids on which times are easy to read
@@ -71,7 +71,7 @@ def shrinking(scenario: Scenario, *, max_runs: int = MAX_RUNS) -> Generator[Scen
     improved = True
     while improved:
         improved = False
-        for candidate in _candidates(scenario):
+        for candidate in map(without_idle_clears, _candidates(scenario)):
             identity = _identity(candidate)
             if identity in seen:
                 continue

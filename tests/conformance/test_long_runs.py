@@ -85,6 +85,12 @@ def test_a_trip_after_long_float_comes_in_the_same_tick(session: Session, fault:
     assert_same(fine, coarse, TICK_S + 1e-6)
 
 
+def test_two_faults_of_one_kind_have_times_of_their_own(session: Session) -> None:
+    twice = (begin(2.0, "hvil-open", for_s=0.05), begin(4.0, "hvil-open", for_s=0.05))
+    fired_s = [fault.first_fired_s for fault in play_long(session, scenario(6.0, *twice)).faults]
+    assert fired_s == pytest.approx([2.0, 4.0], abs=2 * TICK_S)
+
+
 def test_random_sequences_of_faults_have_the_same_verdicts_and_the_same_flags_at_the_same_time(
     session: Session, rig: Rig
 ) -> None:

@@ -13,12 +13,13 @@ import pytest
 from harness.requirements.diagnosis import refusal_of
 from harness.requirements.evidence import Evidence
 from harness.requirements.judge import judge
-from harness.requirements.model import Diagnosis
+from harness.requirements.model import Diagnosis, Requirement, Trip
 from harness.verdict import Exercised, Outcome, Verdict
 
 Make = Callable[..., Evidence]
 HVIL = "fault.hvil"
 FAILED, THIS_CYCLE, PENDING, CONFIRMED, SINCE_CLEAR = 0x01, 0x02, 0x04, 0x08, 0x20
+STORED = CONFIRMED | SINCE_CLEAR
 WHOLE = FAILED | THIS_CYCLE | PENDING | CONFIRMED | SINCE_CLEAR
 CLEAR = b"\x14\xff\xff\xff"
 SESSION = b"\x22\xf1\x86"
@@ -55,8 +56,8 @@ class Asked:
 class Talkative:
     """Evidence with requests."""
 
-    def __init__(self, evidence: Evidence, asked: Sequence[Asked]) -> None:
-        self._evidence, self._asked = evidence, asked
+    def __init__(self, evidence: Evidence, asked: Sequence[Asked], cleared_s: Sequence[float]) -> None:
+        self._evidence, self._asked, self._cleared_s = evidence, asked, cleared_s
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._evidence, name)
@@ -64,13 +65,24 @@ class Talkative:
     def exchanges(self) -> Sequence[Asked]:
         return self._asked
 
+    def codes_cleared(self) -> Sequence[float]:
+        return self._cleared_s
 
-def judged(make: Make, rule: str, *asked: Asked, keys: Mapping[str, Any] | None = None, **evidence: Any) -> Verdict:
+
+def judged(
+    make: Make,
+    rule: str,
+    *asked: Asked,
+    keys: Mapping[str, Any] | None = None,
+    others: Sequence[Requirement] = (),
+    cleared_s: Sequence[float] = (),
+    **evidence: Any,
+) -> Verdict:
     requirement = Diagnosis.model_validate(
         {"id": "DIA-X-1", "title": "a rule", "source": ["test"], "rule": rule, **(keys or {})}
     )
-    made: Any = Talkative(make(**evidence), asked)
-    return judge(requirement, made)
+    made: Any = Talkative(make(**evidence), asked, cleared_s)
+    return judge(requirement, made, others)
 
 
 def read(at_s: float, status: int) -> Asked:
@@ -182,6 +194,50 @@ def test_a_lost_memory_and_a_silent_bus_excuse_what_is_not_known(evidence: Make)
     assert Outcome.NOT_EXERCISED is verdict.outcome
 
 
+@pytest.mark.parametrize(("cleared_s", "outcome"), [(4.5, Outcome.NOT_EXERCISED), (0.5, Outcome.FAIL)])
+def test_codes_cleared_by_j1939_need_not_be_told_by_uds(evidence: Make, cleared_s: float, outcome: Outcome) -> None:
+    """DM11 and DM3 clear the same codes."""
+    assert outcome is judged(evidence, "stored", read(6.0, 0), cleared_s=[cleared_s], **OPENED).outcome
+    kept = judged(evidence, "kept", read(7.0, 0), cleared_s=[cleared_s], **OPENED, power_ons=[5.0])
+    assert outcome is kept.outcome
+
+
+INTERLOCK = Trip.model_validate(
+    {"id": "PRT-HVIL-3", "title": "Open interlock", "source": ["test"], "quantity": "hvil_closed", "below": 0.5}
+    | {"confirm_s": [0.08, 0.12], "flag": HVIL, "flag_within_s": 0.2, "safe_state": "none"}
+)
+
+
+@pytest.mark.parametrize(
+    ("opens_s", "outcome"),
+    [
+        (4.9, Outcome.INCONCLUSIVE),  # confirmed at 5.0 s at best
+        (4.95, Outcome.FAIL),  # not confirmed when power goes
+        (None, Outcome.FAIL),
+    ],
+)
+def test_a_fault_that_came_as_power_went_is_not_taken_for_none(
+    evidence: Make, opens_s: float | None, outcome: Outcome
+) -> None:
+    """Its code is stored, but its flag was never sent."""
+    opened = [] if opens_s is None else [(opens_s, 0.0), (5.5, 1.0)]
+    record: dict[str, Any] = {
+        "others": (INTERLOCK,),
+        "given": {"hvil_closed": [(0.0, 1.0), *opened]},
+        "output": {"powered": [(0.0, 1.0), (5.0, 0.0), (6.0, 1.0)]},
+        "power_ons": [6.0],
+        **flag((0.0, 0.0)),
+    }
+    first, stored = read(2.0, 0), read(8.0, STORED)
+    assert outcome is judged(evidence, "only_faults", first, stored, **record).outcome
+    assert outcome is judged(evidence, "cleared", Asked(2.0, CLEAR, b"\x54"), stored, **record).outcome
+    pending = read(8.0, PENDING)
+    cycle = judged(evidence, "this_cycle", first, pending, **record)  # has another bit to judge
+    assert (outcome is Outcome.FAIL) is (cycle.outcome is Outcome.FAIL)
+    later = judged(evidence, "only_faults", read(7.0, 0), stored, **record)
+    assert Outcome.FAIL is later.outcome  # power was not lost since
+
+
 @pytest.mark.parametrize(
     ("request_", "answer", "outcome"),
     [
@@ -282,8 +338,8 @@ def contactors(closed: float) -> dict[str, Any]:
 def test_a_reset_starts_anew_and_is_refused_with_contactors_closed(evidence: Make) -> None:
     done, refused = Asked(3.0, b"\x11\x01", b"\x51\x01"), Asked(3.0, b"\x11\x01", b"\x7f\x11\x22")
     keys = {"within_s": 0.6}
-    anew = {"reported": {"bms_state": [(0.0, 2.0), (3.1, 1.0), (3.4, 2.0)]}}
-    stayed = {"reported": {"bms_state": [(0.0, 2.0)]}}
+    anew: dict[str, Any] = {"reported": {"bms_state": [(0.0, 2.0), (3.1, 1.0), (3.4, 2.0)]}}
+    stayed: dict[str, Any] = {"reported": {"bms_state": [(0.0, 2.0)]}}
     assert Outcome.PASS is judged(evidence, "reset", done, keys=keys, **anew, **contactors(0.0)).outcome
     assert Outcome.FAIL is judged(evidence, "reset", done, keys=keys, **stayed, **contactors(0.0)).outcome
     assert Outcome.FAIL is judged(evidence, "reset", done, keys=keys, **anew, **contactors(1.0)).outcome
@@ -291,7 +347,7 @@ def test_a_reset_starts_anew_and_is_refused_with_contactors_closed(evidence: Mak
 
 
 def test_a_value_read_is_the_one_reported(evidence: Make) -> None:
-    reported = {"reported": {"pack_voltage_v": [(0.0, 600.0), (5.0, 610.0)]}}
+    reported: dict[str, Any] = {"reported": {"pack_voltage_v": [(0.0, 600.0), (5.0, 610.0)]}}
     keys = {"quantity": "pack_voltage_v", "tolerance": 0.2}
 
     def outcome(at_s: float, value: float) -> Outcome:

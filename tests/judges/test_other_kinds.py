@@ -330,3 +330,10 @@ def test_an_invariant_without_a_condition_always_holds(evidence: Make) -> None:
     assert judge(requirement, low).margin["pct"] == pytest.approx(10.0)
     assert judge(requirement, high).outcome is Outcome.FAIL
     assert 0.0 == judge(requirement, low).at_s  # a time that can be written down, though it held before the record
+
+
+def test_a_distance_of_seconds_is_not_taken_for_the_time_left(evidence: Make) -> None:
+    requirement = open_in_fault(always={"quantity": "vehicle_message_age_s", "below": 0.5})
+    made = evidence(given={"vehicle_message_age_s": [(0.0, 0.1)]}, reported={"bms_state": [(0.0, 4.0), (3.0, 6.0)]})
+    found = judge(requirement, made)
+    assert {"s": pytest.approx(0.4), "ms": pytest.approx(310.0, abs=0.01)} == found.margin

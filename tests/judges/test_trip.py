@@ -289,3 +289,9 @@ def test_inside_the_accuracy_of_a_lower_limit_either_reaction_is_right(evidence:
         for reported in (reacted, silent)
     ]
     assert outcomes == [Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE]
+
+
+def test_the_distance_of_a_time_is_told_in_seconds(evidence: Make) -> None:
+    trip = over_voltage(quantity="vehicle_message_age_s", above=0.1, accuracy=0.0)
+    found = verdict(evidence, trip, given={"vehicle_message_age_s": [(0.0, 0.09)]}, reported=flag())
+    assert {"s": pytest.approx(0.01)} == found.margin

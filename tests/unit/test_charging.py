@@ -52,7 +52,13 @@ def words(*values: int) -> bytes:
 
 
 def session(
-    sent: list[Sent], *, plug: float = END_S, current_a: float = 0.0, inlet_v: float = 640.0, pack_v: float = 640.0
+    sent: list[Sent],
+    *,
+    plug: float = END_S,
+    current_a: float = 0.0,
+    inlet_v: float = 640.0,
+    pack_v: float = 640.0,
+    bus_off: tuple[float, float] = (END_S, END_S),
 ) -> charging.Session:
     """`plug`: when it is pulled. The pack current and the voltages are constant."""
     given = charging.Given(
@@ -62,7 +68,7 @@ def session(
         pack_v=np.full(len(TICKS), pack_v),
         current_a=np.full(len(TICKS), current_a),
         inlet_v=np.full(len(TICKS), inlet_v),
-        can_state=None,
+        can_state=np.where((bus_off[0] <= TICKS) & (bus_off[1] > TICKS), 2.0, 0.0),
     )
     return charging.Session(frames(sent), given)
 
@@ -116,6 +122,17 @@ def test_an_answer_nobody_got_is_none() -> None:
     )
     given = charging.Given(TICKS, None, None, None, None, None, None)
     assert at(charging.Session(both, given), "gbt_crm_wait_s", 4.0) == pytest.approx(3.0, abs=0.011)
+
+
+def test_an_answer_while_the_bms_is_bus_off_is_none() -> None:
+    assert at(session(HANDSHAKE, bus_off=(1.5, 2.05)), "gbt_crm_wait_s", 2.09) == pytest.approx(1.09, abs=0.011)
+    assert at(session(HANDSHAKE, bus_off=(1.5, 1.9)), "gbt_crm_wait_s", 2.09) == 0.0
+
+
+def test_cst_before_the_parameters_stops_nothing() -> None:
+    early, late = (2.5, CST, bytes(4)), (3.5, CST, bytes(4))
+    stopped = [at(session([*HANDSHAKE, sent]), "gbt_stopped", 5.0) for sent in (early, late)]
+    assert stopped == [0.0, 1.0]
 
 
 def test_while_charging_each_ccs_begins_the_wait_anew() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -124,6 +125,17 @@ def test_overlapping_reset_pulses_join(planner: Planner, profile: Profile) -> No
     events = payloads(plan(planner, {"at_s": 1.0, "do": "reset-faults"}, {"at_s": 1.1, "do": "reset-faults"}))
     assert [signal(profile, event, "FaultReset") for event in events] == [1, 1, 1, 0]
     assert events[-1].t_ns == BASE_NS + 1_300_000_000
+
+
+def test_pulses_of_two_kinds_in_one_message_lie_over_each_other(profile: Profile) -> None:
+    asks = {**profile.commands, "clear-dtcs": {"VCU_Command": {"ModeRequest": "Standby"}}}
+    messages = tuple(BusMessage(message.name, message.node) for message in profile.restbus)
+    bounds = Bounds(n_cells=192, n_temps=48, messages=messages, features=frozenset({"clear-dtcs"}))
+    planner = Planner(replace(profile, commands=asks), bounds)
+    events = payloads(plan(planner, {"at_s": 1.0, "do": "clear-dtcs"}, {"at_s": 1.1, "do": "reset-faults"}))
+    states = profile.database.by_name["VCU_Command"].by_name["ModeRequest"].states
+    seen = [(states[signal(profile, event, "ModeRequest")], signal(profile, event, "FaultReset")) for event in events]
+    assert seen == [("Standby", 0), ("Standby", 1), ("Standby", 0), ("Drive", 0)]
 
 
 def test_a_power_cycle_is_off_and_on_again(planner: Planner) -> None:

@@ -2,6 +2,7 @@
 """Scenario files: nothing is lost on the way to TOML and back, and what is wrong is named with its line."""
 
 import string
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -216,3 +217,11 @@ def test_schema_accepts_what_may_be_written_and_refuses_the_rest() -> None:
 
 def test_schema_is_itself_valid() -> None:
     jsonschema.Draft202012Validator.check_schema(scenario_schema())
+
+
+def test_codes_are_cleared_only_where_somebody_can_ask_for_it() -> None:
+    scenario = Scenario(rig="x", action=(CommandAction(at_s=1.0, do="clear-dtcs"),))
+    (problem,) = scenario_problems(scenario, BOUNDS)
+    assert ("action[1].do", "'clear-dtcs'") == (problem.key, problem.found)
+    assert "[commands] has clear-dtcs" in problem.allowed
+    assert scenario_problems(scenario, replace(BOUNDS, features=frozenset({"clear-dtcs"}))) == ()

@@ -320,6 +320,24 @@ def test_shrinker_stays_with_its_failure() -> None:
     assert len(small.actions) == 2
 
 
+def test_shrinker_leaves_out_a_clear_with_its_fault() -> None:
+    """A `clear` that names no fault is refused by every rig: no candidate may have one, or its run breaks off."""
+    toy = Toy("leaky")
+    culprit = first_failure(toy, grids(requirements(), BOUNDS, rig="toy"))
+    plug = begin(0.1, "hvil-open", label="plug")
+    clear = CommandAction(at_s=culprit.duration_s - 0.1, do="clear", label="plug")
+    cleared = culprit.model_copy(update={"action": (plug, *culprit.action, clear)})
+    tried: list[Scenario] = []
+
+    def fails(scenario: Scenario) -> bool:
+        tried.append(scenario)
+        return FAILED in failing(toy.run(scenario))
+
+    small = shrink(cleared, fails).scenario
+    assert [()] * len(tried) == [scenario_problems(scenario, BOUNDS) for scenario in tried]
+    assert all(isinstance(action, FaultAction) for action in small.actions)
+
+
 def test_shrinker_is_deterministic_and_within_its_budget() -> None:
     toy = Toy("leaky")
     culprit = noisy(first_failure(toy, grids(requirements(), BOUNDS, rig="toy")))

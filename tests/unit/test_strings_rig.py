@@ -14,8 +14,16 @@ from harness.faults.scale import Scale, power
 from harness.rig import find_rig, load_rig
 from harness.rig.compose import bounds_of, kernel_config
 from harness.rig.file import Rig
-from harness.rig.strings import worst
-from harness.scenario import CommandAction, Scenario, begin, dump_scenario, load_scenario, scenario_problems
+from harness.rig.strings import share_of, worst
+from harness.scenario import (
+    CommandAction,
+    Scenario,
+    begin,
+    dump_scenario,
+    fault_windows,
+    load_scenario,
+    scenario_problems,
+)
 from harness.search.strings import on_string
 from harness.verdict import Exercised, Outcome, Verdict
 
@@ -71,6 +79,26 @@ def test_an_action_names_a_string_that_is_there() -> None:
     ]
     alone = scenario_problems(scenario, Bounds(n_cells=160, n_temps=40))
     assert {"nothing: this rig has no strings in parallel"} == {problem.allowed for problem in alone}
+
+
+def test_a_clear_goes_to_the_strings_where_its_fault_has_begun() -> None:
+    early, late = begin(0.5, "hvil-open", string=2), begin(2.0, "hvil-open")
+    clear = CommandAction(at_s=1.0, do="clear", label="hvil-open")
+    scenario = Scenario(rig="x", action=(early, clear, late))
+    assert () == scenario_problems(scenario, BOUNDS)
+    shares = [share_of(scenario, number) for number in (1, 2, 3)]
+    assert [(late,), (early, clear), ()] == [share.action for share in shares]
+    assert [()] * 3 == [scenario_problems(share, BOUNDS) for share in shares]
+
+
+def test_a_clear_for_a_string_ends_the_faults_of_that_string_only() -> None:
+    first, second = begin(0.5, "hvil-open"), begin(0.5, "hvil-open", string=2)
+    clear = CommandAction(at_s=1.0, do="clear", label="hvil-open", string=2)
+    ends = [window.until_s for window in fault_windows(Scenario(rig="x", action=(first, second, clear)))]
+    assert [10.0, 1.0] == ends
+    (problem,) = scenario_problems(Scenario(rig="x", action=(first, clear)), BOUNDS)
+    assert ("action[2].label", "'hvil-open'") == (problem.key, problem.found)
+    assert "on string 2: there is none" in problem.allowed
 
 
 def test_the_string_of_an_action_is_kept_in_a_file(tmp_path: Path) -> None:

@@ -150,6 +150,11 @@ def test_a_fault_that_came_again_after_the_clearing_is_founded(profile: Profile)
     assert 0.0 == greatest(observed(profile, sent), "dtc_unfounded")
 
 
+def test_a_fault_that_goes_as_the_codes_are_cleared_is_founded(profile: Profile) -> None:
+    sent = [*cycle(1.8, HVIL), *cycle(4.0, since_s=1.8), cleared(2.0), *told(3.0, DM2, HVIL)]
+    assert 0.0 == greatest(observed(profile, sent), "dtc_unfounded")
+
+
 def test_a_product_without_j1939_tells_no_codes() -> None:
     plain = load_profile(data_root() / "dbc" / "reference-bms.profile.toml")
     assert observed(plain, cycle(1.0)).reported("dtc_late_s") is None
