@@ -4,12 +4,10 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 
 from harness.clock import ManualClock
-from harness.errors import RigError
 from harness.faults.check import Bounds
 from harness.faults.frames import BusMessage
 from harness.requirements.model import Requirement, Trip
@@ -19,11 +17,9 @@ from harness.scenario import (
     Scenario,
     begin,
     fault_windows,
-    load_scenario,
     scenario_problems,
 )
 from harness.search.boundary import grids, uncovered
-from harness.search.corpus import load_corpus, save_failure
 from harness.search.moves import space
 from harness.search.runner import Case, FailureKey, Reproduces, failing
 from harness.search.sequences import generate, scenario_number
@@ -358,33 +354,6 @@ def test_generator_gives_the_same_scenario_for_the_same_number() -> None:
 def test_generator_makes_only_legal_scenarios() -> None:
     searched = space(requirements(), BOUNDS, rig="toy")
     assert [scenario for scenario in generate(searched, 1, 500) if scenario_problems(scenario, BOUNDS)] == []
-
-
-def test_a_kept_failure_is_named_by_its_content_and_comes_back(tmp_path: Path) -> None:
-    scenario = Scenario(rig="toy", action=(begin(1.0, "crash"),))
-    path = save_failure(scenario, tmp_path / "kept", key=FAILED)
-    assert save_failure(scenario, tmp_path / "kept", key=FAILED) == path
-    assert save_failure(scenario.model_copy(update={"seed": 2}), tmp_path / "kept", key=FAILED) != path
-    assert load_scenario(path) == scenario
-    assert [kept.path for kept in load_corpus(tmp_path / "kept") if kept.scenario == scenario] == [path]
-    assert len(load_corpus(tmp_path / "kept")) == 2
-
-
-def test_a_kept_failure_says_how_to_replay_it(tmp_path: Path) -> None:
-    path = save_failure(Scenario(rig="toy"), tmp_path, key=FAILED)
-    assert f"# bms-harness replay {path.name}" in path.read_text().splitlines()
-
-
-def test_a_corpus_that_is_not_there_is_empty(tmp_path: Path) -> None:
-    assert load_corpus(tmp_path / "none") == ()
-
-
-def test_broken_files_of_a_corpus_are_all_named(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").write_text("rig = 3\n")
-    (tmp_path / "b.toml").write_text("rig =\n")
-    with pytest.raises(RigError) as caught:
-        load_corpus(tmp_path)
-    assert [Path(problem.file).name for problem in caught.value.problems] == ["a.toml", "b.toml"]
 
 
 def test_what_went_wrong_is_listed_error_first() -> None:
