@@ -123,7 +123,7 @@ def _frozen(fault: str, power_w: float, **fixed: Value) -> Recipe:
 
 
 _SWING_W = 80_000.0  # about 130 A of a 614 V pack
-_SAG_W = 200_000.0  # about 20 V
+_SAG_W = 250_000.0  # all that the pack is made for: about 25 V
 _NTC = (-44.0, 124.0)  # beyond, a conversion table ends and the reading is no temperature
 _RISE_S = 20.0
 _CONTROLLER_ON_V = (10.0, 60.0)  # below, the controller may be off
@@ -300,7 +300,7 @@ def scaled_action(action: Action, bounds: Bounds) -> Action:
     """An action written for the bus pack, as it is for the pack of these bounds."""
     if isinstance(action, CommandAction):
         return action
-    return begin(action.at_s, action.fault, **scaled(bounds.scale, action.fault, action.parameters))
+    return action.model_copy(update=scaled(bounds.scale, action.fault, action.parameters))
 
 
 def _place(name: str, value: Value, trip: Trip, bounds: Bounds) -> Value:

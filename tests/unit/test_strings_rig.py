@@ -24,6 +24,7 @@ from harness.scenario import (
     load_scenario,
     scenario_problems,
 )
+from harness.search.boundary import grids
 from harness.search.strings import on_string
 from harness.verdict import Exercised, Outcome, Verdict
 
@@ -143,3 +144,10 @@ def test_a_verdict_is_that_of_the_worst_string_and_names_it(
 def test_among_strings_that_pass_the_one_with_the_least_margin_is_named() -> None:
     verdicts = [Verdict("X-1", Outcome.PASS, margin={"ms": value}, reason="ok") for value in (30.0, 10.0, 20.0)]
     assert "string 2: ok" == worst(verdicts).reason
+
+
+def test_a_fault_of_a_tour_befalls_the_string_its_title_tells(rig: Rig) -> None:
+    played = {scenario.title: scenario for scenario in grids(rig.requirements, bounds_of(rig), rig=rig.name)}
+
+    assert [action.string for action in played["string 2 trips"].action] == [2]
+    assert [action.string for action in played["no string can precharge"].action] == [1, 2, 3, 0]
