@@ -80,7 +80,7 @@ class _Point:
     @property
     def released_s(self) -> float:
         """From the end of the cause until the protection has surely released."""
-        return max(RELEASE_S, (self.trip.release_s or 0.0) + 1.0)
+        return max(RELEASE_S, 1.1 * (self.trip.release_s or 0.0) + 2.5)
 
     def over(self, at_s: float | None = None) -> float:
         """When a fault begun at `at_s` has had its full reaction."""

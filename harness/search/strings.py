@@ -26,6 +26,8 @@ def on_string(scenario: Scenario, string: int) -> Scenario:
 
 def string_tours(bounds: Bounds) -> Iterator[_Tour]:
     """None can precharge the link; a string leaves and comes back, equal or not; one trips and the others go on."""
+    if not bounds.strings:
+        return
     none = (begin(0.0, "precharge-open", string=string) for string in range(1, bounds.strings + 1))
     yield "no string can precharge", "standby", 24.0, (*none, _do(0.5, "drive"))
     for string in range(1, bounds.strings + 1):

@@ -231,8 +231,8 @@ def _sequels() -> Iterator[_Tour]:
     silent = begin(6.2, "message-lost", message="vehicle")
     yield "vehicle silent while the clock wraps", "drive", 9.0, (wrap, _do(2.5, "standby"), _do(3.0, "drive"), silent)
     for degc in (62.0, -27.0):
-        hot = begin(0.5, "temp-sensor-set", sensor="all", temp_degc=degc)
-        yield f"standby at {degc:g} degC", "standby", 7.0, (hot,)
+        hot = begin(0.5, "temp-sensor-set", sensor="all", temp_degc=degc, for_s=6.5)
+        yield f"standby at {degc:g} degC, and over", "standby", 14.0, (hot,)
     yield "crash during precharge", "standby", 4.0, (_do(0.5, "drive"), begin(0.65, "crash"))
 
 

@@ -111,6 +111,54 @@ static void seed_limits(const protect_rule *line, rule_state *rule, int32_t *thr
     }
 }
 
+/* Seeded defects in how what has tripped lets go. */
+static void seed_release(const protect_rule *line, rule_state *rule) {
+    if (DEFECT(482) && (line->fault == (uint8_t)FAULT_CHARGE_OVERTEMPERATURE)) {
+        rule->release[RULE_TRIP] = -rule->release[RULE_TRIP];
+    }
+    if (DEFECT(483) && (line->fault == (uint8_t)FAULT_CHARGE_UNDERTEMPERATURE)) {
+        rule->release[RULE_TRIP] = rule->limit[RULE_TRIP] - (hysteresis_of(line) * (int32_t)BMS_FAST_MS);
+    }
+    if (DEFECT(484) && (line->fault == (uint8_t)FAULT_DISCHARGE_OVERTEMPERATURE)) {
+        rule->release[RULE_TRIP] = -hysteresis_of(line);
+    }
+    if (DEFECT(485) && (line->fault == (uint8_t)FAULT_DISCHARGE_UNDERTEMPERATURE)) {
+        rule->release_ms = NEVER;
+    }
+    if (DEFECT(486) && (line->fault == (uint8_t)FAULT_TEMPERATURE_SPREAD)) {
+        rule->release[RULE_TRIP] = -hysteresis_of(line);
+    }
+    if (DEFECT(487) && (line->fault == (uint8_t)FAULT_CELL_IMBALANCE)) {
+        rule->release_ms *= (int32_t)BMS_FAST_MS;
+    }
+    if (DEFECT(488) && (line->fault == (uint8_t)FAULT_SUPPLY) && (line->tier == (uint8_t)WARNING_SUPPLY)) {
+        rule->release[RULE_TRIP] = -params->supply_high_trip_mv;
+    }
+    if (DEFECT(489) && (line->fault == (uint8_t)FAULT_INSULATION)) {
+        rule->release[RULE_TRIP] = 10 * rule->limit[RULE_WARNING];
+    }
+    if (DEFECT(490) && (line->fault == (uint8_t)FAULT_VOLTAGE_PLAUSIBILITY)) {
+        rule->release[RULE_TRIP] = -hysteresis_of(line);
+    }
+    /* "Less than none" is never true of a number of things. */
+    const bool below_none = (DEFECT(491) && (line->fault == (uint8_t)FAULT_OPEN_SENSE_WIRE)) ||
+                            (DEFECT(492) && (line->fault == (uint8_t)FAULT_CELLS_INVALID)) ||
+                            (DEFECT(493) && (line->fault == (uint8_t)FAULT_TEMPERATURE_SENSOR)) ||
+                            (DEFECT(494) && (line->fault == (uint8_t)FAULT_CURRENT_SENSOR));
+    if (below_none) {
+        rule->release[RULE_TRIP] = -1;
+    }
+    if (DEFECT(497) && (line->fault == (uint8_t)FAULT_MEASUREMENT_STALE)) {
+        rule->release_ms = rule->limit[RULE_TRIP] * (int32_t)BMS_FAST_MS * (int32_t)BMS_FAST_MS;
+    }
+}
+
+/* Whether the value of an active rule is looked at now. */
+static bool seeded_unseen(const protect_rule *line, bool watched) {
+    return (DEFECT(495) && !watched && (line->fault == (uint8_t)FAULT_VEHICLE_TIMEOUT)) ||
+           (DEFECT(496) && !watched && (line->fault == (uint8_t)FAULT_CHARGER_TIMEOUT));
+}
+
 /* Warning, alarm and trip must follow each other; the parameter of the tier that does not is named. */
 static uint32_t check_order(const protect_rule *line, const rule_state *rule) {
     int32_t before = -INT32_MAX;
@@ -138,6 +186,7 @@ uint32_t protect_init(uint32_t latched_faults) {
         }
         seed_times(line, &protect.rule[i]);
         seed_limits(line, &protect.rule[i], &protect.threshold[i]);
+        seed_release(line, &protect.rule[i]);
         if ((line->fault != (uint8_t)FAULT_NONE) && ((latched_faults & FAULT_BIT(line->fault)) != 0U)) {
             protect.rule[i].active[RULE_TRIP] = true;
             protect.busy[i] = true;
@@ -222,8 +271,9 @@ void protect_step(uint32_t watch) {
         if (!protect.busy[i] && (value <= protect.threshold[i])) {
             continue;
         }
-        const bool known = (measured->known & Q_BIT(line->quantity)) != 0U;
-        protect.busy[i] = evaluate(&protect.rule[i], value, known, (watch & watch_of(line)) != 0U);
+        const bool watched = (watch & watch_of(line)) != 0U;
+        const bool known = ((measured->known & Q_BIT(line->quantity)) != 0U) && !seeded_unseen(line, watched);
+        protect.busy[i] = evaluate(&protect.rule[i], value, known, watched);
         collect(line, &protect.rule[i]);
     }
 }
