@@ -3,7 +3,8 @@
 
 Each message must lie within the larger of `tolerance` and `relative` x |given| of the range the quantity had during
 the within_s + slack before it. A message near the present value is right at once; the range is worked out only
-for the others. Margin: tolerance minus the largest such distance, in the unit of the reported quantity.
+for the others. With `every_s` it must not stay away for longer while the controller is up. Margin: tolerance minus the
+largest such distance, in the unit of the reported quantity.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from harness.requirements.conditions import all_hold, throughout
+from harness.requirements.cycle import begin_of_record
 from harness.requirements.evidence import Series
 from harness.requirements.findings import Tally, conclude, margin_key, not_exercised, with_unit
 from harness.requirements.intervals import ALWAYS, intersect, mask_at, shortened
@@ -35,10 +37,13 @@ def judge_accuracy(requirement: Accuracy, record: Record) -> Verdict:
     if reported is None:
         return not_exercised(requirement, f"{requirement.reported} is not reported on the bus")
     tally = Tally()
-    told = _judged(requirement, record, reported)
-    if len(told.t_s) and len(quantity.t_s):
+    for after_s, gap_s in _silences(requirement, record, reported):
+        told = f"{requirement.reported}: not reported for {gap_s:.3f} s after {after_s:.3f} s"
+        tally.fail(after_s + gap_s, f"{told}, allowed {requirement.every_s:g} s")
+    messages = _judged(requirement, record, reported)
+    if len(messages.t_s) and len(quantity.t_s):
         with np.errstate(invalid="ignore", over="ignore"):
-            _compare(requirement, record, quantity, told, tally)
+            _compare(requirement, record, quantity, messages, tally)
     return conclude(
         requirement,
         tally,
@@ -58,6 +63,8 @@ def quick_accuracy(requirement: Accuracy) -> Callable[[Record], Verdict | None]:
         quantity = record.raw(requirement.side, requirement.quantity)
         told = record.series("reported", requirement.reported)
         if quantity is None or told is None or not len(quantity.t_s) or not len(told.t_s):
+            return None
+        if _silences(requirement, record, told):
             return None
         with np.errstate(invalid="ignore", over="ignore"):
             left = _left_at_once(requirement, record, quantity, told)
@@ -85,6 +92,21 @@ def _judged(requirement: Accuracy, record: Record, reported: Series) -> Series:
         return reported
     keep = mask_at(runs, reported.t_s)
     return Series(reported.t_s[keep], reported.value[keep])
+
+
+def _silences(requirement: Accuracy, record: Record, reported: Series) -> list[tuple[float, float]]:
+    """Each time without the value that was too long: when it began and how long it lasted."""
+    if requirement.every_s is None:
+        return []
+    longest_s = requirement.every_s + record.slack_s
+    found = []
+    for run in record.operational():
+        begin_s, end_s = max(run.start_s, begin_of_record(record)), min(run.end_s, record.end_s)
+        within = reported.t_s[(reported.t_s >= begin_s) & (reported.t_s < end_s)]
+        times = np.concatenate(([begin_s], within, [end_s]))
+        gaps = np.diff(times)
+        found += [(float(times[place]), float(gaps[place])) for place in np.flatnonzero(gaps > longest_s)]
+    return found
 
 
 def _compare(requirement: Accuracy, record: Record, quantity: Series, told: Series, tally: Tally) -> None:

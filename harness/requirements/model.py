@@ -143,7 +143,10 @@ class Limit(Base):
 
 
 class Accuracy(Base):
-    """A reported value follows what the controller was given (or the truth) within tolerance and latency."""
+    """A reported value follows what the controller was given (or the truth) within tolerance and latency.
+
+    `every_s`: it also comes at least this often, for a value that no cyclic message carries all the time.
+    """
 
     kind: Literal["accuracy"] = "accuracy"
     reported: QuantityName
@@ -152,6 +155,7 @@ class Accuracy(Base):
     tolerance: NonNegative
     relative: NonNegative = 0.0
     within_s: Seconds = 0.3
+    every_s: Seconds | None = None
 
 
 class Cycle(Base):

@@ -176,7 +176,8 @@ static void send_cells(const bms_inputs *inputs) {
         word |= cell_field(inputs, first + k + (DEFECT(131) ? 1U : 0U)) << (FIRST_SHIFT + (k * CELL_BITS));
     }
     can_queue_put(ID_CELL_VOLTAGES, word);
-    values.cell_group = ((first + CELLS_PER_FRAME) < measured->n_cells) ? (values.cell_group + 1U) : 0U;
+    const uint32_t next = values.cell_group + (DEFECT(499) ? 2U : 1U);
+    values.cell_group = ((first + CELLS_PER_FRAME) < measured->n_cells) ? next : 0U;
 }
 
 static void send_temps(const bms_inputs *inputs) {
@@ -186,7 +187,8 @@ static void send_temps(const bms_inputs *inputs) {
         word |= temp_field(inputs, first + k + (DEFECT(132) ? 1U : 0U)) << (FIRST_SHIFT + (k * TEMP_BITS));
     }
     can_queue_put(ID_CELL_TEMPS, word);
-    values.temp_group = ((first + TEMPS_PER_FRAME) < measured->n_temps) ? (values.temp_group + 1U) : 0U;
+    const uint32_t next = DEFECT(500) ? 0U : (values.temp_group + 1U);
+    values.temp_group = ((first + TEMPS_PER_FRAME) < measured->n_temps) ? next : 0U;
 }
 
 void can_tx_arrays(const bms_inputs *inputs, uint32_t slot) {

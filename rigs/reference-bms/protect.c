@@ -140,6 +140,9 @@ static void seed_release(const protect_rule *line, rule_state *rule) {
     if (DEFECT(490) && (line->fault == (uint8_t)FAULT_VOLTAGE_PLAUSIBILITY)) {
         rule->release[RULE_TRIP] = -hysteresis_of(line);
     }
+    if (DEFECT(498) && (line->fault == (uint8_t)FAULT_LINE_VOLTAGE)) {
+        rule->release_ms *= (int32_t)BMS_FAST_MS;
+    }
     /* "Less than none" is never true of a number of things. */
     const bool below_none = (DEFECT(491) && (line->fault == (uint8_t)FAULT_OPEN_SENSE_WIRE)) ||
                             (DEFECT(492) && (line->fault == (uint8_t)FAULT_CELLS_INVALID)) ||

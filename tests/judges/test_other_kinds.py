@@ -16,6 +16,7 @@ from harness.requirements.model import Accuracy, Cycle, Invariant, Limit, Sequen
 from harness.verdict import Outcome
 
 Make = Callable[..., Evidence]
+ON = {"powered": [(0.0, 1.0)]}
 COMMON = {"title": "a requirement", "source": ["own choice"]}
 
 # ---- limit: 270 A up to 45 °C, falling to 0 at 50 °C -----------------------------------------------------------------
@@ -120,6 +121,33 @@ def test_reports_from_before_a_power_cycle_are_not_compared(evidence: Make) -> N
         power_ons=[5.0],
     )
     assert judge(cell_accuracy(), made).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(("last_s", "outcome"), [(8.78, Outcome.FAIL), (8.80, Outcome.PASS)])
+def test_a_value_does_not_stay_away_for_longer_than_every_s(evidence: Make, last_s: float, outcome: Outcome) -> None:
+    told = Series(np.append(np.arange(0.0, 8.5, 0.5), last_s), np.full(18, 3.3))
+    made = evidence(given={"cell_voltage_max_v": [(0.0, 3.3)]}, output=ON, reported={"cell_voltage_max_v": told})
+
+    assert judge(cell_accuracy(every_s=1.2), made).outcome is outcome
+    assert judge(cell_accuracy(), made).outcome is Outcome.PASS
+
+
+def test_a_value_that_never_comes_fails_every_s(evidence: Make) -> None:
+    silent = evidence(given={"cell_voltage_max_v": [(0.0, 3.3)]}, output=ON, reported={"cell_voltage_max_v": []})
+
+    found = judge(cell_accuracy(every_s=1.2), silent)
+
+    assert found.outcome is Outcome.FAIL
+    assert "not reported for 10.000 s after 0.000 s, allowed 1.2 s" in found.reason
+
+
+def test_a_controller_without_power_need_not_tell_a_value(evidence: Make) -> None:
+    made = evidence(
+        given={"cell_voltage_max_v": [(0.0, 3.3)]},
+        output={"powered": [(0.0, 1.0), (2.0, 0.0)]},
+        reported={"cell_voltage_max_v": Series(np.arange(0.0, 2.0, 0.5), np.full(4, 3.3))},
+    )
+    assert judge(cell_accuracy(every_s=1.2), made).outcome is Outcome.PASS
 
 
 def test_nothing_to_compare_is_not_exercised(evidence: Make) -> None:
