@@ -178,7 +178,8 @@ def _latch(point: _Point) -> Iterator[Scenario]:
     yield point.scenario("power cycle with the cause present", (present, cycle), end)
     reset = CommandAction(at_s=round(after + RELEASE_S, 2), do="reset-faults")
     yield point.scenario("reset with the cause present", (present, reset), after + RELEASE_S + 1.5)
-    yield point.scenario("reset with the cause gone", (past, reset), after + RELEASE_S + 2.0)
+    before = CommandAction(at_s=0.05, do="reset-faults")  # one that was over before the fault releases nothing
+    yield point.scenario("reset with the cause gone", (before, past, reset), after + RELEASE_S + 2.0)
 
 
 def _again(point: _Point) -> Iterator[Scenario]:

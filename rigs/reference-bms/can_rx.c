@@ -223,7 +223,7 @@ bms_mode can_rx_mode(void) {
 
 bool can_rx_take_reset(void) {
     const bool edge = rx.reset_edge || DEFECT(49);
-    rx.reset_edge = false;
+    rx.reset_edge = DEFECT(504) && rx.reset_edge;
     return edge;
 }
 
