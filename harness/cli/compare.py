@@ -37,7 +37,7 @@ def compare(rig_a: str, rig_b: str, *, sequences: int, seed: int, no_grids: bool
     first, second = load_rig(find_rig(rig_a)), load_rig(find_rig(rig_b))
     corpus, grids, generated = suite(first, sequences=sequences, seed=seed)
     scenarios = [*corpus, *([] if no_grids else grids), *generated]
-    with ended_by_signal(), ProgressLine(make_console(stderr=True)) as line:
+    with ended_by_signal() as asked, ProgressLine(make_console(stderr=True), asked) as line:
         result = compare_rigs(first, second, scenarios, progress=line.phase)
     if as_json:
         emit({"seed": seed, **result.record()})

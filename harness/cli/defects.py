@@ -74,7 +74,7 @@ def defects(
     if len(names) > 1 and markdown is not None and _RIG not in markdown.name:
         raise UsageError(f"--markdown {markdown}: with several rigs the name needs {_RIG}, e.g. kill-matrix-{_RIG}.md")
     order = _Order(budget, jobs, markdown, keep, out, as_json)
-    with ended_by_signal(), ProgressLine(make_console(stderr=True)) as line:
+    with ended_by_signal() as asked, ProgressLine(make_console(stderr=True), asked) as line:
         if len(names) == 1:
             done = _play(names[0], order, partial(_show_progress, line, ""))
         else:

@@ -64,7 +64,7 @@ def mutants(
     else:
         budget = MutantBudget(sample=None if everything else sample, files=files, sequences=sequences, seed=seed)
         check_writable(record_file(out, loaded.name))
-        with ended_by_signal(), ProgressLine(make_console(stderr=True)) as line:
+        with ended_by_signal() as asked, ProgressLine(make_console(stderr=True), asked) as line:
             mutation = run_mutants(
                 loaded, budget=budget, jobs=jobs, progress=lambda progress: _show_progress(line, progress)
             )

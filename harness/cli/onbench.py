@@ -91,7 +91,7 @@ def run_on_bench(order: Order) -> NoReturn:
     Latch(bench.path).require_clear()
     requirements = named_requirements(bench, order.requirements)
     tally = Tally([requirement.id for requirement in bench.rig.requirements])
-    with ended_by_signal(), ProgressLine(make_console(stderr=True)) as line:
+    with ended_by_signal() as asked, ProgressLine(make_console(stderr=True), asked) as line:
         choice = _choose(order, line)
         with RunDirectory.create(order.out, bench.name) as directory:
             evidence = BenchEvidence(bench, directory, requirements, tally)

@@ -98,9 +98,9 @@ def _prove(rig: Rig, budget: Budget, *, jobs: int | None, sanitize: bool, out: P
     from harness.rig.rundir import RunDirectory  # noqa: PLC0415 - see above
 
     with (
-        ended_by_signal(),
+        ended_by_signal() as asked,
         RunDirectory.create(out, rig.name) as directory,
-        ProgressLine(make_console(stderr=True)) as line,
+        ProgressLine(make_console(stderr=True), asked) as line,
     ):
         campaign = run_campaign(rig, budget=budget, jobs=jobs, run_dir=directory, progress=line.show, sanitize=sanitize)
         campaign = as_repeated(campaign, sanitize=sanitize)
@@ -117,14 +117,37 @@ def _prove(rig: Rig, budget: Budget, *, jobs: int | None, sanitize: bool, out: P
     leave(campaign.outcome)
 
 
+class Asked:
+    """Whether somebody asked for the end."""
+
+    def __init__(self) -> None:
+        self._asked = False
+
+    def ask(self, *_: object) -> None:
+        """A handler of signals."""
+        self._asked = True
+        raise KeyboardInterrupt
+
+    def check(self) -> None:
+        """Raise KeyboardInterrupt if somebody asked: the first may have been raised where Python drops it, in the
+        finalizer of an object.
+        """
+        if self._asked:
+            raise KeyboardInterrupt
+
+
 @contextmanager
-def ended_by_signal() -> Iterator[None]:
+def ended_by_signal() -> Iterator[Asked]:
     """CI servers end a job with SIGTERM: treated like Ctrl-C, so that what is finished is written."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    asked = Asked()
+    before = {signal.SIGTERM: signal.signal(signal.SIGTERM, asked.ask)}
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored, as in a background job
+        before[signal.SIGINT] = signal.signal(signal.SIGINT, asked.ask)
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def as_repeated(campaign: Campaign, *, sanitize: bool) -> Campaign:
@@ -178,12 +201,13 @@ def show(campaign: Campaign, record: Mapping[str, Any], folder: Path, console: C
 
 
 class ProgressLine(AbstractContextManager["ProgressLine"]):
-    """One line that is redrawn on a terminal; on a log file a line per phase."""
+    """One line that is redrawn on a terminal; on a log file a line per phase. Progress ends where `asked` says so."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, asked: Asked) -> None:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415 - only with progress
 
         self._console = console
+        self._asked = asked
         self._bar = Progress(
             TextColumn("{task.description:<11}"),
             BarColumn(),
@@ -225,6 +249,7 @@ class ProgressLine(AbstractContextManager["ProgressLine"]):
 
     def phase(self, name: str, done: int, total: int, state: str = "") -> None:
         """Redraw: `done` of `total` of the phase `name`."""
+        self._asked.check()
         self._bar.update(self._task, description=name, completed=done, total=total, state=state)
 
     def note(self, text: str) -> None:

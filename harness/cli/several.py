@@ -57,9 +57,9 @@ def prove_several(names: Sequence[str], order: Order) -> NoReturn:
     clock, summary = WallClock(), Summary(names, order.budget.seed)
     start_ns = clock.now_ns()
     with (
-        ended_by_signal(),
+        ended_by_signal() as asked,
         RunDirectory.create(order.out, NAME) as directory,
-        ProgressLine(make_console(stderr=True)) as line,
+        ProgressLine(make_console(stderr=True), asked) as line,
     ):
         try:
             for place, name in enumerate(names, 1):
