@@ -93,6 +93,6 @@ def _named(column: Column) -> tuple[Side, str]:
 
 
 # Column -> (side, quantity). Names in harness.units as they are; the others are raw material for derived quantities:
-# digital_in (FIL_IN_* bits), contactors and digital (FIL_OUT_* bits), soc_* and bus_load (0..1; soc_counted may leave it), fuse_open, load_w,
-# charger_current_a (positive = into the pack), coolant_degc.
+# digital_in (FIL_IN_* bits), contactors and digital (FIL_OUT_* bits), soc_* and bus_load (0..1, soc_counted may leave
+# that), fuse_open, load_w, charger_current_a (positive = into the pack), coolant_degc.
 COLUMNS: Mapping[Column, tuple[Side, str]] = {column: _named(column) for column in Column}
