@@ -172,7 +172,7 @@ static void run_buses(bh_sim *sim) {
 
 void bh_count_charge(bh_sim *sim, double length_s) {
     const fil_inputs *inputs = &sim->sense.inputs;
-    if (sim->powered && (inputs->current_flags & FIL_VALID) != 0) {
+    if ((inputs->current_flags & FIL_VALID) != 0) {
         sim->soc_counted -= inputs->current_ma * 1e-3 * length_s * sim->truth->soc_per_c;
     }
 }

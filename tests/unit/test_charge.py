@@ -98,6 +98,13 @@ def test_after_a_power_on_it_counts_from_what_is_told_then() -> None:
     assert 40.0 - 4.6 == pytest.approx(at(found, 8.0))
 
 
+def test_what_was_told_before_a_power_cut_counts_no_more() -> None:
+    pct, current = falling(8.0, -0.1)
+    powered = np.where((times(8.0) > 2.0) & (times(8.0) < 3.0), 0.0, 1.0)
+    heard = Heard({0.0: 60.0, 4.0: 40.0, 6.0: 10.0}, on_s=(3.0,))
+    assert 40.0 - 4.0 == pytest.approx(at(counted(trace(8.0, pct, current, powered=powered), heard), 8.0))
+
+
 def test_a_count_stops_at_full_and_goes_on_from_there() -> None:
     t_s = times(20.0)
     pct = 90.0 + np.where(t_s < 10.0, 2.0 * t_s, 40.0 - 2.0 * t_s)
