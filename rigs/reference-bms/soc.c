@@ -178,7 +178,7 @@ uint32_t soc_to_step_ms(void) {
 void soc_pass(uint32_t seconds) {
     if (measured->q[Q_CURRENT_INVALID] == 0) {
         const int64_t portion = (int64_t)measured->q[Q_CURRENT_MA] * (int64_t)seconds * (int64_t)BMS_SECOND_MS;
-        soc.drawn_ma_ms += portion;
+        soc.drawn_ma_ms += seeded_count(portion);
         soc.charged_ma_ms += (portion < 0) ? -portion : 0;
     }
     if (at_rest() && (soc.rest_s < (UINT32_MAX - seconds))) {
