@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from harness import charging, derived
+from harness import charge, charging, derived
 from harness.canbus.batch import Decoded
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
@@ -48,7 +48,7 @@ PERCENT: Mapping[str, tuple[Side, str]] = {  # of the truth, from columns that r
 CELL_VALID, CELL_OPEN_WIRE = 1, 2  # bits of the array "cell_flags" (FIL_VALID, FIL_OPEN_WIRE)
 MIN_PACK_V = 1.0
 _HALF = 0.5  # between the 0 and the 1 of a digital column
-DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth"}  # all others are given
+DERIVED_SIDES: Mapping[str, Side] = {"can_restart_age_s": "truth", "soc_unseen_pct": "truth"}  # all others are given
 RecordedSide = Side | Literal["reported"]
 Values = NDArray[Any]
 
@@ -85,7 +85,7 @@ class Observation:
             **{name: partial(self._charging, name) for name in charging.QUANTITIES},
             "mode_requested": lambda: self._reception().mode(self._trace.t_s),
             "contact_losses": lambda: derived.contact_losses(self._column, self._trace, self.power_ons()),
-            "soc_before_off_pct": partial(self._told_before_off, "soc_pct"),
+            **charge.quantities(self._trace, self),
             "can_recovered": partial(derived.recovered, self._trace),
             "can_restart_age_s": partial(derived.restart_age, self._trace),
             "request_new": lambda: request_new(self._profile, self.decoded, self.power_ons(), self._trace.t_s),
@@ -316,10 +316,6 @@ class Observation:
             return still
         lost: Values = np.count_nonzero(flags & (CELL_VALID | CELL_OPEN_WIRE) == 0, axis=1).astype(np.float32)
         return lost
-
-    def _told_before_off(self, quantity: str) -> Values | None:
-        before = self.reported(quantity)
-        return None if before is None else derived.told_before_off(self._trace, before)
 
     def _message_age(self, quantity: str) -> Values | None:
         """Age of the oldest message meant; 0 while the controller could not have heard it: off, (charger) unplugged."""

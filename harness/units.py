@@ -94,6 +94,8 @@ _SCALARS = {
     "contactor_negative": "negative contactor, 1 = closed",
     "contactor_precharge": "precharge contactor, 1 = closed",
     "soc_pct": "state of charge",
+    "soc_counted_pct": "state of charge last told before the current flowed, and the charge given since; NaN at rest",
+    "soc_unseen_pct": "true state of charge apart from a perfect count of the given current, set by hand or not seen",
     "soc_before_off_pct": "for 2 s after a power-on: the last state of charge reported before the supply went",
     "charge_limit_a": "allowed charge current, a positive number",
     "discharge_limit_a": "allowed discharge current",

@@ -361,6 +361,7 @@ void bh_cells_advance(bh_plant *plant, double current_a, double dt_s) {
     }
     bh_cells_terminal(cells, truth);
     const double mean_inverse = cells->inverse_capacity_sum / cells->n;
+    truth->soc_per_c = mean_inverse;
     const double drift = (cells->charge_c - cells->last_round_charge_c) * mean_inverse;
     cells->drift = (cells->charge_c - cells->round_charge_c) * mean_inverse;
     truth->soc_mean = (cells->base_sum - cells->charge_c * cells->inverse_capacity_sum) / cells->n;

@@ -49,6 +49,7 @@ class Column(IntEnum):
     GIVEN_CURRENT_FROZEN_V = auto()
     GIVEN_CAN_STATE = auto()
     GIVEN_NVM_DAMAGED = auto()
+    GIVEN_SOC_COUNTED = auto()
     TRUTH_PACK_VOLTAGE_V = auto()
     TRUTH_LINK_VOLTAGE_V = auto()
     TRUTH_PACK_CURRENT_A = auto()
@@ -92,6 +93,6 @@ def _named(column: Column) -> tuple[Side, str]:
 
 
 # Column -> (side, quantity). Names in harness.units as they are; the others are raw material for derived quantities:
-# digital_in (FIL_IN_* bits), contactors and digital (FIL_OUT_* bits), soc_* and bus_load (0..1), fuse_open, load_w,
-# charger_current_a (positive = into the pack), coolant_degc.
+# digital_in (FIL_IN_* bits), contactors and digital (FIL_OUT_* bits), soc_* and bus_load (0..1, soc_counted may leave
+# that), fuse_open, load_w, charger_current_a (positive = into the pack), coolant_degc.
 COLUMNS: Mapping[Column, tuple[Side, str]] = {column: _named(column) for column in Column}

@@ -102,6 +102,7 @@ typedef struct bh_truth {
     double soc_mean;
     double soc_min;
     double soc_max;
+    double soc_per_c; /* of the mean, by a coulomb through the pack */
     float cell_v_max;
     float cell_v_min;
     float cell_degc_max;

@@ -77,6 +77,7 @@ static void put_given(const bh_sim *sim, bh_row row) {
     put(row, BH_GIVEN_CURRENT_FROZEN_V, sense->frozen.current_v);
     put(row, BH_GIVEN_CAN_STATE, inputs->can_state != NULL && inputs->n_buses > 0 ? inputs->can_state[0] : 0);
     put(row, BH_GIVEN_NVM_DAMAGED, nvm_damaged(sim));
+    put(row, BH_GIVEN_SOC_COUNTED, sim->soc_counted);
 }
 
 /* Worked out in single precision from the columns as they are recorded: the same as from a recording. */

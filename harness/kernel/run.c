@@ -170,10 +170,18 @@ static void run_buses(bh_sim *sim) {
     bh_bus_tick(&sim->buses, sim->now_ns);
 }
 
+void bh_count_charge(bh_sim *sim, double length_s) {
+    const fil_inputs *inputs = &sim->sense.inputs;
+    if ((inputs->current_flags & FIL_VALID) != 0) {
+        sim->soc_counted -= inputs->current_ma * 1e-3 * length_s * sim->truth->soc_per_c;
+    }
+}
+
 static int run_controller(bh_sim *sim) {
     if (!sim->powered) {
         return BH_OK;
     }
+    bh_count_charge(sim, sim->dt_s);
     const int result = bh_controller_step(sim);
     return result != BH_OK ? result : bh_controller_send(sim);
 }

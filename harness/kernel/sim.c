@@ -201,6 +201,7 @@ bh_sim *bh_create(void *memory, size_t size, const bh_config *config) {
     sim->arena_used = arena.used;
     sim->truth = bh_plant_truth(sim->plant);
     set_up(sim, config);
+    sim->soc_counted = sim->truth->soc_mean;
     const int result = bh_guarded(sim, power_up);
     if (result != BH_OK) {
         refuse(result, sim->error_address, sim->error);

@@ -77,6 +77,7 @@ struct bh_sim {
     double supply_min_v;
     uint8_t supply_on; /* BH_EVENT_POWER */
     uint8_t powered;
+    double soc_counted; /* what a perfect count of the current it is given would be, wherever that leads to */
     bh_nvm nvm;
 
     bh_trace *trace; /* of the run under way, NULL outside */
@@ -109,6 +110,8 @@ int bh_refuse_run(bh_sim *sim, const char *why);
 void bh_tick_begin(bh_sim *sim); /* events, frames due, faults on the truth */
 int bh_tick_given(bh_sim *sim);  /* at its end: supply, samples, frames that ended on the bus */
 int bh_tick_end(bh_sim *sim);    /* firmware, its frames and outputs, trace row */
+/* run.c: the current that the running controller is given flows for a time, if the reading is valid. */
+void bh_count_charge(bh_sim *sim, double length_s);
 /* The frame of a run: check and bind the trace, see whether it has room for a tick, sum it up. */
 int bh_run_begin(bh_sim *sim, uint64_t until_ns, bh_trace *trace);
 int bh_trace_full(const bh_sim *sim);

@@ -200,6 +200,7 @@ static int stride(bh_sim *sim, bh_soak *soak, uint64_t ms) {
     if (result < 0) {
         return bh_controller_fail(sim, "fil_pass", result);
     }
+    bh_count_charge(sim, (double)ms / SECOND_MS);
     advance_plant(sim, (double)ms / SECOND_MS);
     bring_nearer(sim, ms * NS_PER_MS);
     sim->sense.passed_us += ms * SECOND_MS;

@@ -43,6 +43,7 @@ enum {
     BH_GIVEN_CURRENT_FROZEN_V, /* range of the pack voltage since the current last changed */
     BH_GIVEN_CAN_STATE,        /* FIL_CAN_* of the controller on bus 0 */
     BH_GIVEN_NVM_DAMAGED,      /* 1 for the first second after a power-on with an image it had not written so */
+    BH_GIVEN_SOC_COUNTED,      /* 0..1 and beyond: the mean at the very start, less the current it has been given since */
     BH_TRUTH_PACK_VOLTAGE_V,
     BH_TRUTH_LINK_VOLTAGE_V,
     BH_TRUTH_PACK_CURRENT_A,

@@ -31,6 +31,7 @@ class Defect(FileModel):
     """One seeded defect. `story` is what goes wrong, `origin` the field bug or class of bugs it comes from.
 
     `sequence`: shows only in two or more events (path dependence, recovery, a second fault, a power cycle).
+    `long_run`: shows only after longer than any scenario of a campaign lasts: `soak` finds it (docs/long-runs.md).
     """
 
     id: Number
@@ -39,6 +40,7 @@ class Defect(FileModel):
     origin: Line = "our own"
     requirement: Identifier
     sequence: bool = False
+    long_run: bool = False
 
 
 class Survivor(FileModel):
@@ -72,7 +74,8 @@ class DefectFile(FileModel):
 
 
 def load_defects(rig: Rig) -> DefectFile:
-    """The defect list of a rig, without the defects whose requirement only other shipped rigs have.
+    """The defect list of a rig, without the defects whose requirement only other shipped rigs have, and without those
+    that only a long run shows.
 
     Raises UsageError when the rig names none or nothing of the list is left, RigError with every problem of the file,
     requirements that no rig has and survivors that are no defects among them.
@@ -107,7 +110,7 @@ def _shipped_requirements() -> set[str]:
 
 
 def _without(file: DefectFile, foreign: Collection[str], rig: Rig) -> DefectFile:
-    kept = tuple(defect for defect in file.defect if defect.requirement not in foreign)
+    kept = tuple(defect for defect in file.defect if defect.requirement not in foreign and not defect.long_run)
     if not kept:
         raise UsageError(f"no defect of {rig.defect_file} names a requirement of rig '{rig.name}'")
     survivors = tuple(survivor for survivor in file.survivor if not survivor.rigs or rig.name in survivor.rigs)

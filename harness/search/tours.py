@@ -26,6 +26,7 @@ STEP_S = 1.5  # at each corner of a curve: longer than a limit may take to settl
 _COUNTED_A = 3000.0  # a reading; takes the counted charge of 180 Ah from end to end in 216 s
 _COUNT_NEARLY_FULL_S = 78.8  # at that reading, from the 55 % rigs begin with to 91.5 %
 _OVERCURRENT_RELEASE_S = 32.0  # a little longer than the current must have been small
+_SOC_MIDDLE = 50.0
 _SOC_POINTS = (2.0, 8.0, 12.0, 30.0, 70.0, 90.0, 94.0, 97.0, 99.0)
 
 
@@ -117,9 +118,10 @@ def _contactors() -> Iterator[_Tour]:
 
 def _charging() -> Iterator[_Tour]:
     """The charger misbehaves; at a high state of charge the voltage runs away within seconds."""
-    for soc in (50.0, 98.0, 99.5):
+    for soc in (_SOC_MIDDLE, 98.0, 99.5):
         full = _do(0.0, "soc", soc_pct=soc)
-        yield f"charge at {soc:g} %", "charge", 10.0, (full,)
+        lasts_s = 30.0 if soc == _SOC_MIDDLE else 10.0  # long enough for a count to move by 1 %
+        yield f"charge at {soc:g} %", "charge", lasts_s, (full,)
         yield f"charger ignores limits at {soc:g} %", "charge", 12.0, (full, begin(1.0, "charger-ignores-limits"))
         actions = (full, begin(1.0, "charger-overvoltage", offset_v=100.0), begin(1.0, "charger-ignores-limits"))
         yield f"charger too high at {soc:g} %", "charge", 12.0, actions
@@ -159,7 +161,8 @@ def _vehicle(bounds: Bounds) -> Iterator[_Tour]:
     counts_s = round(40.0 * _longer_count(bounds, -_COUNTED_A), 1)
     counted = begin(0.5, "current-sensor-set", current_a=-_COUNTED_A, for_s=counts_s)
     cycle = _do(counts_s + 3.0, "power-cycle", off_s=0.5)
-    yield "power cycle after much was counted", "drive", counts_s + 6.0, (counted, cycle)
+    further = begin(counts_s + 6.0, "current-sensor-set", current_a=-_COUNTED_A, for_s=5.0)  # 2 % of it
+    yield "power cycle after much was counted", "drive", counts_s + 12.0, (counted, cycle, further)
     for title, current_a, for_s in (("full", -_COUNTED_A, 110.0), ("empty", _COUNTED_A, 135.0)):
         counts_s = round(for_s * _longer_count(bounds, current_a), 1)
         counted = begin(0.5, "current-sensor-set", current_a=current_a, for_s=counts_s)

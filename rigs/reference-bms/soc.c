@@ -6,8 +6,10 @@
  */
 #include "soc.h"
 
+#include "defect.h"
 #include "measure.h"
 #include "params.h"
+#include "seeded_count.h"
 
 #include <string.h>
 
@@ -41,6 +43,10 @@ void soc_init(int64_t stored_uah, uint32_t throughput_mah) {
     soc.throughput_mah = throughput_mah;
     soc.known = stored_uah >= 0;
     soc.charge_uah = (stored_uah > soc.capacity_uah) ? soc.capacity_uah : stored_uah;
+    if (DEFECT(454) && soc.known) {
+        soc.charge_uah /= 2;
+    }
+    seeded_count_init(soc.known);
 }
 
 void soc_count(void) {
@@ -48,7 +54,7 @@ void soc_count(void) {
         return;
     }
     const int64_t portion = (int64_t)measured->q[Q_CURRENT_MA] * (int64_t)BMS_FAST_MS;
-    soc.drawn_ma_ms += portion;
+    soc.drawn_ma_ms += seeded_count(portion);
     soc.charged_ma_ms += (portion < 0) ? -portion : 0;
 }
 
@@ -66,7 +72,7 @@ static int32_t permille_at(int32_t voltage_uv, int32_t least_slope) {
         const int32_t rise_uv = high_uv - (ocv_mv[i - 1U] * 1000);
         const int32_t width = ocv_permille[i] - ocv_permille[i - 1U];
         if (voltage_uv <= high_uv) {
-            const bool steep = (rise_uv > 0) && ((rise_uv / width) >= least_slope);
+            const bool steep = (rise_uv > 0) && (((rise_uv / width) >= least_slope) || DEFECT(456));
             return steep ? (ocv_permille[i] - (int32_t)(((int64_t)(high_uv - voltage_uv) * width) / rise_uv)) : -1;
         }
     }
@@ -109,6 +115,9 @@ void soc_step(void) {
     soc.drawn_ma_ms -= drawn_uah * MA_MS_PER_UAH;
     const int64_t charge_uah = soc.charge_uah - drawn_uah;
     soc.charge_uah = (charge_uah < 0) ? 0 : ((charge_uah > soc.capacity_uah) ? soc.capacity_uah : charge_uah);
+    if (DEFECT(453) && (soc.charge_uah > ((soc.capacity_uah * 19) / 20))) {
+        soc.charge_uah = (soc.capacity_uah * 19) / 20;
+    }
     const int64_t charged_mah = soc.charged_ma_ms / (MA_MS_PER_UAH * UAH_PER_MAH);
     soc.charged_ma_ms -= charged_mah * MA_MS_PER_UAH * UAH_PER_MAH;
     soc.throughput_mah += (uint32_t)charged_mah;
@@ -135,7 +144,7 @@ void soc_rest_step(void) {
     const int32_t voltage_uv = mean_uv();
     const int32_t permille = (voltage_uv >= 0) ? permille_at(voltage_uv, params->soc_slope_min_uv_per_permille) : -1;
     if (permille >= 0) {
-        set_permille(permille);
+        set_permille(DEFECT(457) ? (FULL - permille) : permille);
     }
 }
 
@@ -169,7 +178,7 @@ uint32_t soc_to_step_ms(void) {
 void soc_pass(uint32_t seconds) {
     if (measured->q[Q_CURRENT_INVALID] == 0) {
         const int64_t portion = (int64_t)measured->q[Q_CURRENT_MA] * (int64_t)seconds * (int64_t)BMS_SECOND_MS;
-        soc.drawn_ma_ms += portion;
+        soc.drawn_ma_ms += seeded_count(portion);
         soc.charged_ma_ms += (portion < 0) ? -portion : 0;
     }
     if (at_rest() && (soc.rest_s < (UINT32_MAX - seconds))) {

@@ -117,3 +117,9 @@ def test_a_sample_has_the_size_asked_for_and_depends_on_the_seed_only(tmp_path: 
     assert {2} == {len(sample) for sample in samples}
     assert len(set(samples)) > 1
     assert [3, 7, 9] == [defect.id for defect in select(listed, (), 99, 1)]
+
+
+def test_a_defect_that_only_a_long_run_shows_is_left_to_soak(tmp_path: Path) -> None:
+    long = DEFECT.format(id=2, name="two", requirement="PRT-OV-3") + "long_run = true\n"
+    rig = rig_with(DEFECT.format(id=1, name="one", requirement="PRT-OV-3") + long, tmp_path)
+    assert [1] == [defect.id for defect in load_defects(rig).defect]

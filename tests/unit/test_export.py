@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -25,6 +26,7 @@ from harness.report.exportreqif import reqif_text
 from harness.rig import find_rig, load_rig
 from harness.rig.clauses import clauses_record
 from harness.rig.records import run_record
+from harness.rig.resources import data_root
 from harness.verdict import Exercised, Outcome, Verdict
 
 CREATED = "2026-11-24T12:00:00+00:00"
@@ -32,9 +34,22 @@ ODD = 'at 3.8 V <limit> & "more"'
 
 
 @pytest.fixture(scope="module")
-def record() -> dict[str, Any]:
-    """A run of the bus in which all passed but two requirements of one clause."""
-    rig = load_rig(find_rig("ebus-lfp"))
+def gapped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rig of the bus without the one requirement that a clause about accuracy has."""
+    folder = tmp_path_factory.mktemp("rig")
+    text = find_rig("ebus-lfp").read_text(encoding="utf-8")
+    shipped = "../fixtures/requirements/ebus-lfp.toml"
+    assert text.count(shipped) == 1
+    shutil.copy(data_root() / "fixtures" / "requirements" / "ebus-lfp.toml", folder / "all.toml")
+    (folder / "fewer.toml").write_text('extends = "all.toml"\nleave_out = ["ACC-SOC-2"]\n', encoding="utf-8")
+    (folder / "ebus-lfp.toml").write_text(text.replace(shipped, "fewer.toml"), encoding="utf-8")
+    return folder / "ebus-lfp.toml"
+
+
+@pytest.fixture(scope="module")
+def record(gapped: Path) -> dict[str, Any]:
+    """A run of the bus in which all passed but two requirements of one clause, and one clause has none."""
+    rig = load_rig(gapped)
     bad = {"PRT-OV-3": (Outcome.FAIL, ODD), "PRT-OV-2": (Outcome.NOT_EXERCISED, "")}
     verdicts = []
     for requirement in rig.requirements:
@@ -251,9 +266,9 @@ def test_export_of_a_record_that_was_spoilt_says_so_and_writes_nothing(
     assert [file] == list(tmp_path.iterdir())
 
 
-def test_clauses_are_listed_without_a_run_and_without_verdicts() -> None:
-    told = call("requirements", "ebus-lfp", "--clauses").stdout
+def test_clauses_are_listed_without_a_run_and_without_verdicts(gapped: Path) -> None:
+    told = call("requirements", gapped, "--clauses").stdout
     assert re.search(r"GBT38661-ACC-SOC +gap .*no requirement with", told)
     assert re.search(r"R100-SHORT +covered .*PRT-SC-3, PRT-SC-4", told)
-    packs = json.loads(call("requirements", "ebus-lfp", "--clauses", "--json").stdout)["packs"]
+    packs = json.loads(call("requirements", gapped, "--clauses", "--json").stdout)["packs"]
     assert not any("outcome" in clause for pack in packs for clause in pack["clauses"])

@@ -51,7 +51,7 @@ def test_every_column_of_the_header_has_a_name(echo: Any) -> None:
 
 def test_what_the_vocabulary_knows_is_called_as_there() -> None:
     raw = {"digital_in", "contactors", "digital", "soc_mean", "soc_min", "soc_max", "fuse_open", "load_w"}
-    raw |= {"charger_current_a", "coolant_degc", "bus_load", "can_restart"}
+    raw |= {"charger_current_a", "coolant_degc", "bus_load", "can_restart", "soc_counted"}
     assert {name for _, name in COLUMNS.values() if not is_known(name)} == raw
 
 
