@@ -9,6 +9,19 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 
+from harness.requirements.answers import (
+    ACTIVE_SESSION,
+    CLEAR,
+    CODES,
+    PRESENT,
+    READ,
+    RESET,
+    SESSION,
+    form_problem,
+    must_be_served,
+    silent,
+    single_identifier,
+)
 from harness.requirements.evidence import Exchange
 from harness.requirements.findings import Tally, conclude, margin_key, not_exercised, with_unit
 from harness.requirements.intervals import covers
@@ -18,8 +31,7 @@ from harness.requirements.troublecodes import SETTLE_S, judge_codes
 from harness.units import CONTROLLER_STATES
 from harness.verdict import Verdict
 
-SESSION, RESET, CLEAR, CODES, READ, PRESENT = 0x10, 0x11, 0x14, 0x19, 0x22, 0x3E
-DEFAULT = 0x01
+DEFAULT, EXTENDED = 0x01, 0x03
 _ACTIVE_SESSION = bytes([READ, 0xF1, 0x86])
 _LENGTHS: Mapping[int, tuple[int, ...]] = {SESSION: (2,), RESET: (2,), CLEAR: (4,), PRESENT: (2,)}
 _SILENT = 0x80  # bit of a sub-function: no positive answer wanted
@@ -51,7 +63,7 @@ def judge_diagnosis(requirement: Diagnosis, record: Record, trips: Sequence[Trip
 def quick_diagnosis(requirement: Diagnosis) -> Callable[[Record], Verdict | None]:
     """A first look: the verdict where nobody asked anything."""
     idle = not_exercised(requirement, _IDLE)
-    return lambda record: None if record.exchanges() else idle
+    return lambda record: None if record.exchanges() or record.stalled() else idle
 
 
 def refusal_of(request: bytes) -> int | None:
@@ -69,19 +81,18 @@ def refusal_of(request: bytes) -> int | None:
     return _SUBFUNCTION if service == PRESENT and request[1] & ~_SILENT else None
 
 
-def _silent(exchange: Exchange) -> bool:
-    """Whether a positive answer is not wanted."""
-    service, request = exchange.request[0], exchange.request
-    return service in (SESSION, RESET, PRESENT) and len(request) > 1 and bool(request[1] & _SILENT)
-
-
 def _answered(requirement: Diagnosis, record: Record, tally: Tally) -> None:
+    for begin_s, until_s in record.stalled():
+        within_s = begin_s + requirement.within_s + record.slack_s
+        if covers(record.operational(), begin_s - SETTLE_S, within_s) and within_s < min(until_s, record.end_s):
+            tally.demanded(begin_s)
+            tally.fail(begin_s, f"the request that began at {begin_s:.3f} s has no flow control, and cannot go on")
     exchanges = record.exchanges()
     for place, exchange in enumerate(exchanges):
         until_s = exchange.request_s + requirement.within_s + record.slack_s
         next_s = exchanges[place + 1].request_s if place + 1 < len(exchanges) else record.end_s
         up = covers(record.operational(), exchange.request_s - SETTLE_S, until_s)
-        if not up or next_s < until_s + _COMPLETE_S or (_silent(exchange) and not exchange.answer):
+        if not up or next_s < until_s + _COMPLETE_S or (silent(exchange.request) and not exchange.answer):
             continue
         tally.demanded(exchange.request_s)
         asked = f"the request {exchange.request.hex(' ').upper()} at {exchange.request_s:.3f} s"
@@ -96,6 +107,31 @@ def _answered(requirement: Diagnosis, record: Record, tally: Tally) -> None:
             )
 
 
+def _asked(exchange: Exchange) -> str:
+    return f"{exchange.request.hex(' ').upper()} at {exchange.request_s:.3f} s"
+
+
+def _form(_: Diagnosis, record: Record, tally: Tally) -> None:
+    """An identifier that was read alone once can be read in company, too."""
+    exchanges = [exchange for exchange in record.exchanges() if exchange.answer]
+    alone = {single_identifier(exchange.request) for exchange in exchanges if exchange.positive}
+    known = {ACTIVE_SESSION, *(identifier for identifier in alone if identifier is not None)}
+    for exchange in exchanges:
+        tally.demanded(exchange.request_s)
+        problem = form_problem(exchange.request, exchange.answer, known)
+        if problem:
+            told = exchange.answer[:12].hex(" ").upper()
+            tally.fail(exchange.request_s, f"{_asked(exchange)} was answered with {told}: {problem}")
+
+
+def _served(_: Diagnosis, record: Record, tally: Tally) -> None:
+    for exchange in record.exchanges():
+        if must_be_served(exchange.request) and exchange.answer:
+            tally.demanded(exchange.request_s)
+            if exchange.refused is not None:
+                tally.fail(exchange.request_s, f"{_asked(exchange)} was refused with 0x{exchange.refused:02X}")
+
+
 def _refused(_: Diagnosis, record: Record, tally: Tally) -> None:
     for exchange in record.exchanges():
         reason = refusal_of(exchange.request)
@@ -103,9 +139,10 @@ def _refused(_: Diagnosis, record: Record, tally: Tally) -> None:
             continue
         tally.demanded(exchange.request_s)
         if exchange.refused != reason:
-            asked = f"{exchange.request.hex(' ').upper()} at {exchange.request_s:.3f} s"
             told = exchange.answer[:8].hex(" ").upper()
-            tally.fail(exchange.request_s, f"{asked} was answered with {told}, to be refused with 0x{reason:02X}")
+            tally.fail(
+                exchange.request_s, f"{_asked(exchange)} was answered with {told}, to be refused with 0x{reason:02X}"
+            )
 
 
 def _session(requirement: Diagnosis, record: Record, tally: Tally) -> None:
@@ -126,8 +163,17 @@ def _session(requirement: Diagnosis, record: Record, tally: Tally) -> None:
         if exchange.request == _ACTIVE_SESSION and exchange.positive and session is not None:
             _compare_session(exchange, session, tally, expired=expired, gap_s=gap_s)
         if exchange.request[0] == SESSION:
-            session = exchange.request[1] & ~_SILENT if exchange.positive else None if not exchange.answer else session
+            session = _changed(exchange, record, session)
         last_s = exchange.request_s
+
+
+def _changed(exchange: Exchange, record: Record, session: int | None) -> int | None:
+    """The session after a request to change it. Silence is consent where a positive answer was not wanted."""
+    if exchange.answer and not exchange.positive:
+        return session
+    heard = covers(record.operational(), exchange.request_s - SETTLE_S, exchange.request_s + SETTLE_S)
+    agreed = exchange.positive or (silent(exchange.request) and must_be_served(exchange.request) and heard)
+    return exchange.request[1] & ~_SILENT if agreed else None
 
 
 def _compare_session(exchange: Exchange, session: int, tally: Tally, *, expired: bool, gap_s: float) -> None:
@@ -193,8 +239,12 @@ def _value(requirement: Diagnosis, record: Record, tally: Tally) -> None:
     if reported is None:
         return
     for exchange in record.exchanges():
+        if requirement.quantity not in exchange.asked or not exchange.answer:
+            continue
         value = exchange.values.get(requirement.quantity)
         if value is None:
+            tally.demanded(exchange.request_s)
+            tally.fail(exchange.request_s, f"{_asked(exchange)} was answered without {requirement.quantity}")
             continue
         near = abs(reported.t_s - exchange.answer_s) <= _VALUE_S
         told = reported.value[near]
@@ -209,6 +259,8 @@ def _value(requirement: Diagnosis, record: Record, tally: Tally) -> None:
 
 _RULES: Mapping[str, Callable[[Diagnosis, Record, Tally], None]] = {
     "answered": _answered,
+    "form": _form,
+    "served": _served,
     "refused": _refused,
     "session": _session,
     "reset": _reset,

@@ -89,8 +89,8 @@ class Evidence(Protocol):
 class Exchange(Protocol):
     """A diagnostic request (ISO 14229-1) as it was complete on the bus, and its answer: b"" and NaN when none came.
 
-    `status` is the status byte of every trouble code by its fault, where the answer tells them all; `values` are the
-    quantities that were read.
+    `status` is the status byte of every trouble code by its fault, where the answer tells them all; `asked` are the
+    quantities that were to be read, `values` those that were.
     """
 
     @property
@@ -134,6 +134,11 @@ class Exchange(Protocol):
         ...
 
     @property
+    def asked(self) -> tuple[str, ...]:
+        """Quantities asked for."""
+        ...
+
+    @property
     def values(self) -> Mapping[str, float]:
         """Values read, by quantity."""
         ...
@@ -144,6 +149,10 @@ class Diagnosed(Protocol):
 
     def exchanges(self) -> Sequence[Exchange]:
         """Every request, in the order of time."""
+        ...
+
+    def stalled(self) -> Sequence[tuple[float, float]]:
+        """Requests of several frames that the controller did not let go on: since when one waited, and until when."""
         ...
 
     def codes_cleared(self) -> Sequence[float] | NDArray[np.float64]:

@@ -210,7 +210,8 @@ class Diagnosis(Base):
     confirmed; kept: over a power cycle; test_failed: the bit tells whether the fault is there; this_cycle: its bits
     tell of this power cycle; only_faults: no code without its fault; cleared: nothing is left of a code cleared on
     command; lists: numbers and lists by status agree.
-    answered: every request has its answer `within_s`; refused: what cannot be done, with its reason; session: it lasts
+    answered: every request has its answer `within_s`; form: it is whole, well formed and to the request; served: what
+    every controller can do is not refused; refused: what cannot be done, with its reason; session: it lasts
     for the time `s3_s` [at least, at most] after a request; reset: the controller starts anew `within_s`, and refuses
     with contactors closed; value: a `quantity` read is the reported one within the tolerance.
     """
@@ -225,6 +226,8 @@ class Diagnosis(Base):
         "cleared",
         "lists",
         "answered",
+        "form",
+        "served",
         "refused",
         "session",
         "reset",

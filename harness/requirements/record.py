@@ -141,6 +141,10 @@ class Record:
             return ()
         return self.remember("exchanges", lambda: tuple(cast("Diagnosed", self.evidence).exchanges()))
 
+    def stalled(self) -> tuple[tuple[float, float], ...]:
+        """Diagnostic requests that the controller did not let go on: since when one waited, and until when."""
+        return tuple(cast("Diagnosed", self.evidence).stalled()) if hasattr(self.evidence, "stalled") else ()
+
     def codes_cleared(self) -> tuple[float, ...]:
         """When trouble codes were asked to be cleared by J1939; only where there are `exchanges`."""
         times_s = cast("Diagnosed", self.evidence).codes_cleared() if self.exchanges() else ()

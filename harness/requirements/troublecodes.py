@@ -30,7 +30,7 @@ HISTORY = FAILED | THIS_CYCLE | PENDING | STORED
 SETTLE_S = 0.1  # a flag and the code behind it change together, the message about it comes a little later
 LISTED_S = 2.0  # lists this soon after a full one must agree with it
 _CLEAR, _CODES, _ALL = 0x14, 0x19, bytes([0x14, 0xFF, 0xFF, 0xFF])
-_COUNT, _BY_STATUS = 0x01, 0x02
+_COUNT, _BY_STATUS, _SUPPORTED = 0x01, 0x02, 0x0A
 _SILENT_BITS = NOT_SINCE_CLEAR | NOT_THIS_CYCLE  # these change without a flag
 _NAMES = {
     FAILED: "testFailed",
@@ -280,10 +280,11 @@ def _judge_pending(readouts: tuple[_Readout, ...], flags: Mapping[str, _Flag], r
 
 
 def _judge_lists(record: Record, tally: Tally) -> None:
-    """The number and the list of codes with a status agree with the full list before."""
+    """The number and the list of codes with a status agree with the full list before; a list of all has all."""
     full: Exchange | None = None
     for exchange in record.exchanges():
         if exchange.status is not None:
+            _compare_supported(exchange, exchange.status, tally)
             full = exchange
             continue
         asked = exchange.request
@@ -295,6 +296,20 @@ def _judge_lists(record: Record, tally: Tally) -> None:
             continue
         if not _changed(record, full, exchange):
             _compare(full, exchange, tally)
+
+
+def _compare_supported(exchange: Exchange, status: Mapping[str, int], tally: Tally) -> None:
+    if exchange.request[1] != _SUPPORTED:
+        return
+    tally.demanded(exchange.request_s)
+    found = _listed(exchange)
+    if found < len(status):
+        told = f"0x19 0A tells of {found} codes at {exchange.request_s:.3f} s"
+        tally.fail(exchange.request_s, f"{told}, there are at least {len(status)}")
+
+
+def _listed(exchange: Exchange) -> int:
+    return (len(exchange.answer) - 3) // 4
 
 
 def _changed(record: Record, first: Exchange, second: Exchange) -> bool:
@@ -313,7 +328,7 @@ def _compare(full: Exchange, exchange: Exchange, tally: Tally) -> None:
     if kind == _COUNT:
         found = int.from_bytes(exchange.answer[-2:], "big")
     elif kind == _BY_STATUS:
-        found = (len(exchange.answer) - 3) // 4
+        found = _listed(exchange)
     else:
         return
     tally.demanded(exchange.request_s)

@@ -111,11 +111,12 @@ def _sessions() -> Iterator[_Tour]:
     for name, wait_s in (("kept", 4.6), ("over", 5.4)):
         yield f"a session {name} after {wait_s:g} s", "standby", 2.0 + wait_s, (session, _do(0.5 + wait_s, "uds-read"))
     present = _do(4.0, "uds-send", request="3E 80")
+    silent = _do(0.5, "uds-send", request="10 83")
     yield (
         "a session kept by the tester",
         "standby",
         15.0,
-        (session, present, _do(8.0, "uds-read"), _do(14.0, "uds-read")),
+        (silent, *_ask(1.0, "3E 00"), present, _do(8.0, "uds-read"), _do(14.0, "uds-read")),
     )
     left = (session, _do(1.0, "uds-read"), _do(1.5, "uds-session", session="default"), _do(2.0, "uds-read"))
     yield "a session left", "standby", 3.0, left
@@ -137,14 +138,23 @@ def _resets() -> Iterator[_Tour]:
 
 _WRONG = ("27 01", "10", "10 7F", "3E", "3E 01", "19 7F FF", "14 FF FF", "14 FF FF FF FF", "22 F1", "22 FF FF")
 
+_SINGLE = ("22 02 00", "22 02 01", "22 02 02", "22 02 03", "22 02 04", "22 02 05", "22 F1 89", "22 F1 8C")
+_NUMBERS = (  # alone, then in requests of two and of three frames
+    *_SINGLE,
+    "22 02 00 02 01 F1 86 02 03",
+    "22 F1 86 02 05 02 00 02 01 02 02 02 03 02 04 F1 8C",
+    "22 02 04 02 03",
+)
+
 
 def _requests() -> Iterator[_Tour]:
     end_s = 2.0 + _APART_S * len(_WRONG)
     hvil = begin(0.3, "hvil-open", for_s=1.0)
     yield "requests that cannot be served", "drive", end_s + 2.0, (hvil, *_ask(2.0, *_WRONG), _read(end_s + 0.5))
-    masks = ("19 01 08", "19 02 08", "19 01 2E", "19 02 01", "19 01 80")
+    masks = ("19 01 08", "19 02 08", "19 01 2E", "19 02 01", "19 01 80", "19 0A")
     two = (hvil, begin(0.3, "supply-dip", voltage_v=14.0, for_s=0.5))
-    yield "codes by status", "drive", 6.0, (*two, _read(2.0), *_ask(2.0 + _APART_S, *masks[:4]), *_ask(4.0, masks[4]))
-    numbers = ("22 02 00", "22 02 01", "22 02 03", "22 F1 89", "22 F1 8C", "22 02 00 02 01 02 03 F1 86")
-    yield "identifiers", "drive", 4.0, tuple(_ask(0.5, *numbers))
-    yield "identifiers while charging", "charge", 4.0, tuple(_ask(0.5, *numbers))
+    asked = (*_ask(2.0 + _APART_S, *masks[:4]), *_ask(4.0, *masks[4:]))
+    yield "codes by status", "drive", 6.0, (*two, _read(2.0), *asked)
+    end_s = 1.0 + _APART_S * len(_NUMBERS)
+    yield "identifiers", "drive", end_s, tuple(_ask(0.5, *_NUMBERS))
+    yield "identifiers while charging", "charge", end_s, tuple(_ask(0.5, *_NUMBERS))

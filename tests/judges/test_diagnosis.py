@@ -34,6 +34,7 @@ class Asked:
     answer: bytes = b""
     status: Mapping[str, int] | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    asked: tuple[str, ...] = ()
     late_s: float = 0.01
 
     @property
@@ -58,6 +59,10 @@ class Talkative:
 
     def __init__(self, evidence: Evidence, asked: Sequence[Asked], cleared_s: Sequence[float]) -> None:
         self._evidence, self._asked, self._cleared_s = evidence, asked, cleared_s
+        self.waits: Sequence[tuple[float, float]] = ()
+
+    def stalled(self) -> Sequence[tuple[float, float]]:
+        return self.waits
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._evidence, name)
@@ -76,12 +81,14 @@ def judged(
     keys: Mapping[str, Any] | None = None,
     others: Sequence[Requirement] = (),
     cleared_s: Sequence[float] = (),
+    stalled: Sequence[tuple[float, float]] = (),
     **evidence: Any,
 ) -> Verdict:
     requirement = Diagnosis.model_validate(
         {"id": "DIA-X-1", "title": "a rule", "source": ["test"], "rule": rule, **(keys or {})}
     )
     made: Any = Talkative(make(**evidence), asked, cleared_s)
+    made.waits = stalled
     return judge(requirement, made, others)
 
 
@@ -255,6 +262,13 @@ def test_lists_and_numbers_by_status_agree_with_the_list_of_all(
     assert outcome is judged(evidence, "lists", read(2.0, WHOLE), Asked(2.5, request_, answer), **OPENED).outcome
 
 
+@pytest.mark.parametrize(("codes", "outcome"), [(1, Outcome.FAIL), (2, Outcome.PASS)])
+def test_the_list_of_all_codes_has_all_of_the_profile(evidence: Make, codes: int, outcome: Outcome) -> None:
+    answer = b"\x59\x0a\x7f" + bytes(4 * codes)
+    listed = Asked(2.0, b"\x19\x0a", answer, {HVIL: 0, "fault.supply": 0})
+    assert outcome is judged(evidence, "lists", listed).outcome
+
+
 @pytest.mark.parametrize(
     ("asked", "outcome"),
     [
@@ -299,6 +313,37 @@ def test_what_must_be_refused_is_known_from_the_request(evidence: Make, request_
     assert [Outcome.PASS, Outcome.FAIL, Outcome.FAIL] == outcomes
 
 
+def test_answers_are_held_against_their_form_and_may_not_be_refused_without_reason(evidence: Make) -> None:
+    right, cut = Asked(2.0, b"\x3e\x00", b"\x7e\x00"), Asked(2.0, b"\x3e\x00", b"\x7e")
+    refused, silent = Asked(2.0, b"\x3e\x00", b"\x7f\x3e\x12"), Asked(2.0, b"\x3e\x80")
+    forms = [judged(evidence, "form", asked).outcome for asked in (right, cut, refused, silent)]
+    assert [Outcome.PASS, Outcome.FAIL, Outcome.PASS, Outcome.NOT_EXERCISED] == forms
+    served = [judged(evidence, "served", asked).outcome for asked in (right, refused, silent)]
+    assert [Outcome.PASS, Outcome.FAIL, Outcome.NOT_EXERCISED] == served
+
+
+def test_an_identifier_that_is_read_alone_is_read_in_company(evidence: Make) -> None:
+    alone = Asked(1.0, b"\x22\x02\x00", b"\x62\x02\x00\x01")
+    both = Asked(2.0, b"\x22\xf1\x86\x02\x00", b"\x62\xf1\x86\x01")
+    assert Outcome.PASS is judged(evidence, "form", both).outcome
+    assert Outcome.FAIL is judged(evidence, "form", alone, both).outcome
+
+
+@pytest.mark.parametrize(
+    ("stalled", "outcome"),
+    [
+        ((2.0, 3.0), Outcome.FAIL),
+        ((2.0, 2.04), Outcome.NOT_EXERCISED),  # given up before the controller had to answer
+        ((9.99, 10.99), Outcome.NOT_EXERCISED),  # the record ends
+        ((5.2, 6.2), Outcome.NOT_EXERCISED),  # the controller boots
+    ],
+)
+def test_a_request_of_several_frames_is_let_go_on(
+    evidence: Make, stalled: tuple[float, float], outcome: Outcome
+) -> None:
+    assert outcome is judged(evidence, "answered", stalled=[stalled], power_ons=[5.0]).outcome
+
+
 def active(at_s: float, session: int) -> Asked:
     return Asked(at_s, SESSION, b"\x62\xf1\x86" + bytes([session]))
 
@@ -327,6 +372,11 @@ def test_every_request_keeps_a_session_and_power_off_ends_it(evidence: Make) -> 
     assert Outcome.FAIL is judged(evidence, "session", *kept[:2], active(9.0, 1)).outcome
     begun = judged(evidence, "session", EXTENDED, active(3.0, 1), power_ons=[2.0])
     assert (Outcome.PASS, Exercised(0, 1)) == (begun.outcome, begun.exercised)
+    silent = Asked(1.0, b"\x10\x83")
+    assert Outcome.PASS is judged(evidence, "session", silent, active(3.0, 3)).outcome
+    assert Outcome.FAIL is judged(evidence, "session", silent, active(3.0, 1)).outcome
+    lost = judged(evidence, "session", silent, active(3.0, 1), power_ons=[0.9])  # the controller boots
+    assert Outcome.NOT_EXERCISED is lost.outcome
     left = Asked(2.0, b"\x10\x01", b"\x50\x01\x00\x32\x01\xf4")
     assert Outcome.FAIL is judged(evidence, "session", EXTENDED, left, active(3.0, 3)).outcome
 
@@ -350,8 +400,11 @@ def test_a_value_read_is_the_one_reported(evidence: Make) -> None:
     reported: dict[str, Any] = {"reported": {"pack_voltage_v": [(0.0, 600.0), (5.0, 610.0)]}}
     keys = {"quantity": "pack_voltage_v", "tolerance": 0.2}
 
+    refused = Asked(2.0, b"\x22\x02\x01", b"\x7f\x22\x31", asked=("pack_voltage_v",))
+    assert Outcome.FAIL is judged(evidence, "value", refused, keys=keys, **reported).outcome
+
     def outcome(at_s: float, value: float) -> Outcome:
-        asked = Asked(at_s, b"\x22\x02\x01", b"\x62\x02\x01\x00", None, {"pack_voltage_v": value})
+        asked = Asked(at_s, b"\x22\x02\x01", b"\x62\x02\x01\x00", None, {"pack_voltage_v": value}, ("pack_voltage_v",))
         return judged(evidence, "value", asked, keys=keys, **reported).outcome
 
     assert [Outcome.PASS, Outcome.FAIL, Outcome.FAIL] == [outcome(2.0, 600.1), outcome(2.0, 600.3), outcome(2.0, 610.0)]
