@@ -72,7 +72,8 @@ class Exchange:
     """A request as it was complete on the bus, and the answer: b"" and NaN when none was complete before the next.
 
     The answer begins at `answer_s` and is complete at `complete_s`. `status` is that of every trouble code of the
-    profile, by its fault, where the answer lists them all; one that is not listed is 0. `asked` are the quantities
+    profile, by its fault, where the answer lists them all; one that is not listed is 0. `clears` are the
+    faults whose codes were to be cleared, `asked` are the quantities
     that were to be read, `values` those that were.
     """
 
@@ -82,6 +83,7 @@ class Exchange:
     complete_s: float = math.nan
     answer: bytes = b""
     status: Mapping[str, int] | None = None
+    clears: tuple[str, ...] = ()
     asked: tuple[str, ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
 
@@ -125,6 +127,15 @@ def status_of(request: bytes, answer: bytes, diagnostics: Diagnostics) -> dict[s
     if codes is None:
         return None
     return {fault: codes.get(number, 0) for number, fault in diagnostics.codes.items()}
+
+
+def clears_of(request: bytes, diagnostics: Diagnostics) -> tuple[str, ...]:
+    """The faults of the profile whose codes a request clears."""
+    if request == CLEAR_CODES:
+        return tuple(diagnostics.codes.values())
+    known = request[:1] == bytes([CLEAR]) and len(request) == len(CLEAR_CODES)
+    fault = diagnostics.codes.get(int.from_bytes(request[1:], "big")) if known else None
+    return () if fault is None else (fault,)
 
 
 def asked_of(request: bytes, diagnostics: Diagnostics) -> tuple[tuple[int, int | None], ...]:
@@ -252,7 +263,9 @@ def exchange_of(
     asked = asked_of(request, diagnostics)
     values = values_of(answer, diagnostics, asked, all_asked=1 + 2 * len(asked) == len(request))
     names = tuple(diagnostics.identifiers[number][0] for number, _ in asked if number in diagnostics.identifiers)
-    return Exchange(request_s, request, answer_s, complete_s, answer, status, names, values)
+    return Exchange(
+        request_s, request, answer_s, complete_s, answer, status, clears_of(request, diagnostics), names, values
+    )
 
 
 def answers(request: bytes, answer: bytes) -> bool:

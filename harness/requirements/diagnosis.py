@@ -26,8 +26,9 @@ from harness.requirements.evidence import Exchange
 from harness.requirements.findings import Tally, conclude, margin_key, not_exercised, with_unit
 from harness.requirements.intervals import covers
 from harness.requirements.model import Diagnosis, Trip
+from harness.requirements.readouts import SETTLE_S
 from harness.requirements.record import Record
-from harness.requirements.troublecodes import SETTLE_S, judge_codes
+from harness.requirements.troublecodes import judge_codes
 from harness.units import CONTROLLER_STATES
 from harness.verdict import Verdict
 
@@ -49,7 +50,7 @@ def judge_diagnosis(requirement: Diagnosis, record: Record, trips: Sequence[Trip
     if rule is not None:
         rule(requirement, record, tally)
     else:
-        judge_codes(requirement.rule, record, tally, trips)
+        judge_codes(requirement, record, tally, trips)
     times = tally.must + tally.must_not
     return conclude(
         requirement,
@@ -73,6 +74,8 @@ def refusal_of(request: bytes) -> int | None:
         return _SERVICE
     if service in _LENGTHS and length not in _LENGTHS[service]:
         return _LENGTH
+    if service == CLEAR and request[1:3] == b"\0\0" and request[3]:
+        return _RANGE  # P0000 is no code (SAE J2012)
     if service == READ:
         odd = length % 2 == 1 and length > 1
         return (_RANGE if request[1:] == b"\xff\xff" else None) if odd else _LENGTH

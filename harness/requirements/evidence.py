@@ -134,6 +134,11 @@ class Exchange(Protocol):
         ...
 
     @property
+    def clears(self) -> tuple[str, ...]:
+        """Faults whose codes it asks to clear; none for a number that no fault of the profile has."""
+        ...
+
+    @property
     def asked(self) -> tuple[str, ...]:
         """Quantities asked for."""
         ...

@@ -99,7 +99,10 @@ def _followed() -> Iterator[_Tour]:
         begin_s = first + cycle * (length + _APART_S)
         actions += [_do(begin_s, "power-cycle", off_s=_OFF_S), _read(begin_s + _OFF_S + _BOOT_S)]
         actions += [_read(begin_s + length)]
-    yield "a code over three power cycles", "standby", first + 3 * (length + _APART_S), tuple(actions)
+    clear_s = first + 3 * (length + _APART_S)
+    tested_s = clear_s + _APART_S + _TESTED_S
+    actions += [_do(clear_s, "uds-clear"), _read(clear_s + _APART_S), _read(tested_s + _APART_S)]
+    yield "a code over three power cycles", "standby", tested_s + 2 * _APART_S, tuple(actions)
 
 
 # ---- sessions and resets -----------------------------------------------------------------------------------
@@ -153,8 +156,11 @@ def _requests() -> Iterator[_Tour]:
     yield "requests that cannot be served", "drive", end_s + 2.0, (hvil, *_ask(2.0, *_WRONG), _read(end_s + 0.5))
     masks = ("19 01 08", "19 02 08", "19 01 2E", "19 02 01", "19 01 80", "19 0A")
     two = (hvil, begin(0.3, "supply-dip", voltage_v=14.0, for_s=0.5))
-    asked = (*_ask(2.0 + _APART_S, *masks[:4]), *_ask(4.0, *masks[4:]))
-    yield "codes by status", "drive", 6.0, (*two, _read(2.0), *asked)
-    end_s = 1.0 + _APART_S * len(_NUMBERS)
-    yield "identifiers", "drive", end_s, tuple(_ask(0.5, *_NUMBERS))
-    yield "identifiers while charging", "charge", end_s, tuple(_ask(0.5, *_NUMBERS))
+    # The interlock's code, cleared while its fault stands, comes again; that of the supply goes, and it alone.
+    asked = (*_ask(2.0 + _APART_S, *masks[:4]), *_ask(4.0, *masks[4:], "14 1A 12 00"), _read(5.2))
+    cleared = (*_ask(7.0, "14 1A 13 00", "14 00 00 01"), _read(7.8))
+    yield "codes by status", "drive", 8.5, (*two, _read(2.0), *asked, *cleared)
+    asked_s = 0.5 + _APART_S * len(_NUMBERS)
+    asked = (_do(0.1, "uds-clear"), *_ask(0.5, *_NUMBERS), _read(asked_s))
+    yield "identifiers", "drive", asked_s + 0.5, asked
+    yield "identifiers while charging", "charge", asked_s + 0.5, asked

@@ -127,9 +127,9 @@ static void ask_reset(const uint8_t *request) {
 }
 
 static bool clear_group(uint32_t group) {
-    bool known = group == ALL_CODES;
+    bool known = (group == ALL_CODES) || DEFECT(413);
     for (uint32_t fault = 0U; fault < (uint32_t)FAULT_COUNT; fault++) {
-        if ((group == ALL_CODES) || (group == dtc_number(fault))) {
+        if ((group == ALL_CODES) || (group == dtc_number(fault)) || DEFECT(410)) {
             if (!DEFECT(256)) {
                 dtc_clear(fault);
             }
