@@ -38,6 +38,7 @@ _LENGTHS: Mapping[int, tuple[int, ...]] = {SESSION: (2,), RESET: (2,), CLEAR: (4
 _SILENT = 0x80  # bit of a sub-function: no positive answer wanted
 _SERVICE, _SUBFUNCTION, _LENGTH, _CONDITIONS, _RANGE, _IN_SESSION = 0x11, 0x12, 0x13, 0x22, 0x31, 0x7F
 _RESERVED = 0x7F  # as a sub-function
+_FRAME_S = 0.0005  # two frames end closer to each other than they were sent when the bus was busy before the first
 _COMPLETE_S = 0.2  # the longest answer takes no longer
 _VALUE_S = 0.3  # a value read is compared with what was reported this long around
 _IDLE = "no diagnostic request"
@@ -112,6 +113,22 @@ def _answered(requirement: Diagnosis, record: Record, tally: Tally) -> None:
 
 def _asked(exchange: Exchange) -> str:
     return f"{exchange.request.hex(' ').upper()} at {exchange.request_s:.3f} s"
+
+
+def _flow(_: Diagnosis, record: Record, tally: Tally) -> None:
+    """No more frames and no closer ones than the tester's flow control allows."""
+    for block in record.blocks():
+        tally.demanded(block.flow_s)
+        if block.early:
+            tally.fail(block.flow_s, f"an answer went on at {block.flow_s:.3f} s without flow control")
+            continue
+        told = f"after the flow control at {block.flow_s:.3f} s"
+        if block.allowed and block.frames > block.allowed:
+            tally.fail(block.flow_s, f"{block.frames} frames {told}, {block.allowed} allowed")
+        tally.narrow("ms", 1e3 * (block.gap_s - block.least_gap_s))
+        if block.gap_s < block.least_gap_s - _FRAME_S:
+            gap = f"{block.gap_s * 1e3:.3f} ms between two frames"
+            tally.fail(block.flow_s, f"{gap} {told}, at least {block.least_gap_s * 1e3:g} ms were asked for")
 
 
 def _form(_: Diagnosis, record: Record, tally: Tally) -> None:
@@ -262,6 +279,7 @@ def _value(requirement: Diagnosis, record: Record, tally: Tally) -> None:
 
 _RULES: Mapping[str, Callable[[Diagnosis, Record, Tally], None]] = {
     "answered": _answered,
+    "flow": _flow,
     "form": _form,
     "served": _served,
     "refused": _refused,

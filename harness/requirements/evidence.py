@@ -149,6 +149,40 @@ class Exchange(Protocol):
         ...
 
 
+class Block(Protocol):
+    """Consecutive frames of a long answer after a flow control (ISO 15765-2)."""
+
+    @property
+    def flow_s(self) -> float:
+        """End of the flow control."""
+        ...
+
+    @property
+    def allowed(self) -> int:
+        """Frames it allowed, 0 = all."""
+        ...
+
+    @property
+    def least_gap_s(self) -> float:
+        """Least time between two frames it asked for."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """Frames that were sent."""
+        ...
+
+    @property
+    def gap_s(self) -> float:
+        """Least time between the ends of two."""
+        ...
+
+    @property
+    def early(self) -> bool:
+        """Whether they came without any flow control."""
+        ...
+
+
 class Diagnosed(Protocol):
     """What evidence of a controller that answers diagnostic requests has besides."""
 
@@ -158,6 +192,10 @@ class Diagnosed(Protocol):
 
     def stalled(self) -> Sequence[tuple[float, float]]:
         """Requests of several frames that the controller did not let go on: since when one waited, and until when."""
+        ...
+
+    def blocks(self) -> Sequence[Block]:
+        """What was sent of long answers after each flow control."""
         ...
 
     def codes_cleared(self) -> Sequence[float] | NDArray[np.float64]:

@@ -211,10 +211,11 @@ class Diagnosis(Base):
     tell of this power cycle; only_faults: no code without its fault; cleared: nothing is left of a code cleared on
     command; tested: a code without its fault is untested for `tested_s[0]` after a clear or power-on, and tested
     `tested_s[1]` after it; lists: numbers and lists by status agree.
-    answered: every request has its answer `within_s`; form: it is whole, well formed and to the request; served: what
-    every controller can do is not refused; refused: what cannot be done, with its reason; session: it lasts
-    for the time `s3_s` [at least, at most] after a request; reset: the controller starts anew `within_s`, and refuses
-    with contactors closed; value: a `quantity` read is the reported one within the tolerance.
+    answered: every request has its answer `within_s`; flow: it keeps the tester's flow control; form: it is whole, well
+    formed and to the request; served: what every controller can do is not refused; refused: what cannot be done, with
+    its reason; session: it lasts for the time `s3_s` [at least, at most] after a request; reset: the controller starts
+    anew `within_s`, and refuses with contactors closed; value: a `quantity` read is the reported one within the
+    tolerance.
     """
 
     kind: Literal["diagnosis"] = "diagnosis"
@@ -228,6 +229,7 @@ class Diagnosis(Base):
         "tested",
         "lists",
         "answered",
+        "flow",
         "form",
         "served",
         "refused",

@@ -149,6 +149,15 @@ _NUMBERS = (  # alone, then in requests of two and of three frames
     "22 02 04 02 03",
 )
 
+_PACED_S = 5.0
+
+
+def _paced(at_s: float) -> Iterator[CommandAction]:
+    """Long answers in blocks, at a pace, and after being asked to wait for longer than N_Bs in all."""
+    for flow, after_s in (("02 14", 0.0), ("00 F5", 1.0), ("00 00 04", 1.4), ("00 7F", 3.2)):
+        yield _do(at_s + after_s, "uds-flow", flow=flow)
+        yield _do(at_s + after_s + 0.05, "uds-send", request="22 F1 8C F1 89 02 00 02 01 02 02 F1 86")
+
 
 def _requests() -> Iterator[_Tour]:
     end_s = 2.0 + _APART_S * len(_WRONG)
@@ -163,4 +172,4 @@ def _requests() -> Iterator[_Tour]:
     asked_s = 0.5 + _APART_S * len(_NUMBERS)
     asked = (_do(0.1, "uds-clear"), *_ask(0.5, *_NUMBERS), _read(asked_s))
     yield "identifiers", "drive", asked_s + 0.5, asked
-    yield "identifiers while charging", "charge", asked_s + 0.5, asked
+    yield "identifiers while charging", "charge", asked_s + _PACED_S, (*asked, *_paced(asked_s + _APART_S))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from harness.canbus.flow import Block
 from harness.requirements.evidence import Evidence
 from harness.requirements.judge import judge
 from harness.requirements.model import Diagnosis, Requirement, Trip
@@ -61,6 +62,10 @@ class Talkative:
     def __init__(self, evidence: Evidence, asked: Sequence[Asked], cleared_s: Sequence[float]) -> None:
         self._evidence, self._asked, self._cleared_s = evidence, asked, cleared_s
         self.waits: Sequence[tuple[float, float]] = ()
+        self.sent: Sequence[Block] = ()
+
+    def blocks(self) -> Sequence[Block]:
+        return self.sent
 
     def stalled(self) -> Sequence[tuple[float, float]]:
         return self.waits
@@ -83,13 +88,14 @@ def judged(
     others: Sequence[Requirement] = (),
     cleared_s: Sequence[float] = (),
     stalled: Sequence[tuple[float, float]] = (),
+    blocks: Sequence[Block] = (),
     **evidence: Any,
 ) -> Verdict:
     requirement = Diagnosis.model_validate(
         {"id": "DIA-X-1", "title": "a rule", "source": ["test"], "rule": rule, **(keys or {})}
     )
     made: Any = Talkative(make(**evidence), asked, cleared_s)
-    made.waits = stalled
+    made.waits, made.sent = stalled, blocks
     return judge(requirement, made, others)
 
 

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
 
+from harness.canbus.flow import Block
 from harness.requirements.diagnosis import refusal_of
 from harness.requirements.judge import judge
 from harness.requirements.model import Diagnosis
@@ -88,6 +90,24 @@ def test_a_request_of_several_frames_is_let_go_on(
     evidence: Make, stalled: tuple[float, float], outcome: Outcome
 ) -> None:
     assert outcome is judged(evidence, "answered", stalled=[stalled], power_ons=[5.0]).outcome
+
+
+@pytest.mark.parametrize(
+    ("block", "outcome"),
+    [
+        (Block(2.0, 4, 0.02, 4, 0.02), Outcome.PASS),
+        (Block(2.0, 0, 0.0, 100, 0.0003), Outcome.PASS),
+        (Block(2.0, 4, 0.02, 1, math.inf), Outcome.PASS),
+        (Block(2.0, 4, 0.02, 5, 0.02), Outcome.FAIL),  # more than allowed
+        (Block(2.0, 4, 0.02, 4, 0.019), Outcome.FAIL),  # closer than asked for
+        (Block(2.0, 0, 0.0, 4, 0.02, early=True), Outcome.FAIL),  # not yet let go on
+    ],
+)
+def test_long_answers_come_in_the_blocks_and_at_the_pace_asked_for(
+    evidence: Make, block: Block, outcome: Outcome
+) -> None:
+    asked = Asked(1.9, b"\x19\x0a", b"\x59\x0a\x7f")
+    assert outcome is judged(evidence, "flow", asked, blocks=[block]).outcome
 
 
 def active(at_s: float, session: int) -> Asked:
