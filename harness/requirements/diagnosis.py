@@ -35,12 +35,14 @@ from harness.verdict import Verdict
 DEFAULT, EXTENDED = 0x01, 0x03
 _ACTIVE_SESSION = bytes([READ, 0xF1, 0x86])
 _LENGTHS: Mapping[int, tuple[int, ...]] = {SESSION: (2,), RESET: (2,), CLEAR: (4,), PRESENT: (2,)}
+_CODES_LENGTHS = {0x01: 3, 0x02: 3, 0x0A: 2}  # by sub-function: with a mask of the status, or without
 _SILENT = 0x80  # bit of a sub-function: no positive answer wanted
 _SERVICE, _SUBFUNCTION, _LENGTH, _CONDITIONS, _RANGE, _IN_SESSION = 0x11, 0x12, 0x13, 0x22, 0x31, 0x7F
 _RESERVED = 0x7F  # as a sub-function
 _FRAME_S = 0.0005  # two frames end closer to each other than they were sent when the bus was busy before the first
 _COMPLETE_S = 0.2  # the longest answer takes no longer
 _VALUE_S = 0.3  # a value read is compared with what was reported this long around
+_SURELY_S = 4.0  # a session lasts this long (S3 is 5 s)
 _IDLE = "no diagnostic request"
 
 
@@ -80,9 +82,25 @@ def refusal_of(request: bytes) -> int | None:
     if service == READ:
         odd = length % 2 == 1 and length > 1
         return (_RANGE if request[1:] == b"\xff\xff" else None) if odd else _LENGTH
-    if service in (SESSION, CODES) and length > 1 and request[1] == _RESERVED:
+    if service == CODES:
+        return _refusal_of_codes(request)
+    if service == SESSION and request[1] & ~_SILENT == _RESERVED:
         return _SUBFUNCTION
     return _SUBFUNCTION if service == PRESENT and request[1] & ~_SILENT else None
+
+
+def _refusal_of_codes(request: bytes) -> int | None:
+    if len(request) < 2:  # noqa: PLR2004 - service and sub-function
+        return _LENGTH
+    expected = _CODES_LENGTHS.get(request[1])
+    if expected is not None:
+        return None if len(request) == expected else _LENGTH
+    return _SUBFUNCTION if request[1] == _RESERVED else None
+
+
+def _unanswered(exchange: Exchange) -> bool:
+    """Whether silence is right: nothing to refuse, and no positive answer wanted."""
+    return not exchange.answer and silent(exchange.request) and refusal_of(exchange.request) is None
 
 
 def _answered(requirement: Diagnosis, record: Record, tally: Tally) -> None:
@@ -96,7 +114,7 @@ def _answered(requirement: Diagnosis, record: Record, tally: Tally) -> None:
         until_s = exchange.request_s + requirement.within_s + record.slack_s
         next_s = exchanges[place + 1].request_s if place + 1 < len(exchanges) else record.end_s
         up = covers(record.operational(), exchange.request_s - SETTLE_S, until_s)
-        if not up or next_s < until_s + _COMPLETE_S or (silent(exchange.request) and not exchange.answer):
+        if not up or next_s < until_s + _COMPLETE_S or _unanswered(exchange):
             continue
         tally.demanded(exchange.request_s)
         asked = f"the request {exchange.request.hex(' ').upper()} at {exchange.request_s:.3f} s"
@@ -208,8 +226,13 @@ def _compare_session(exchange: Exchange, session: int, tally: Tally, *, expired:
 
 
 def _reset(requirement: Diagnosis, record: Record, tally: Tally) -> None:
-    """Refused while a main contactor is commanded closed; otherwise the controller starts anew."""
+    """Refused while a main contactor is commanded closed; otherwise the controller starts anew.
+
+    Right after the extended session was entered it may not be refused then.
+    """
+    before: Exchange | None = None
     for exchange in record.exchanges():
+        entered, before = _entered_before(before, exchange, record), exchange
         if exchange.request[:1] != bytes([RESET]) or not exchange.answer or len(exchange.request) != _LENGTHS[RESET][0]:
             continue
         closed = _contactors(record, exchange)
@@ -219,6 +242,11 @@ def _reset(requirement: Diagnosis, record: Record, tally: Tally) -> None:
                 tally.fail(
                     exchange.request_s, f"a reset at {exchange.request_s:.3f} s was accepted with contactors closed"
                 )
+        elif closed is False and entered and exchange.refused is not None:
+            tally.demanded(exchange.request_s)
+            tally.fail(
+                exchange.request_s, f"{_asked(exchange)} was refused with contactors open in the extended session"
+            )
         elif closed is False and exchange.positive:
             tally.demanded(exchange.request_s)
             deadline_s = exchange.complete_s + requirement.within_s + record.slack_s
@@ -226,6 +254,15 @@ def _reset(requirement: Diagnosis, record: Record, tally: Tally) -> None:
                 tally.fail(
                     exchange.complete_s, f"no start-up was reported after the reset at {exchange.request_s:.3f} s"
                 )
+
+
+def _entered_before(before: Exchange | None, exchange: Exchange, record: Record) -> bool:
+    """Whether the request before entered the extended session, which lasts still."""
+    if before is None or before.request != bytes([SESSION, EXTENDED]) or not before.positive:
+        return False
+    begun = any(before.request_s < t_s <= exchange.request_s for t_s in record.power_ons())
+    known = exchange.request[1:] in (b"\x01", b"\x03")  # hard and soft
+    return known and not begun and exchange.request_s - before.request_s < _SURELY_S
 
 
 def _contactors(record: Record, exchange: Exchange) -> bool | None:

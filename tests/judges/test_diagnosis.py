@@ -24,6 +24,7 @@ from tests.judges.requests import OPENED, SESSION, Asked, Make, judged
         (Asked(2.0, b"\x3e\x00", b"\x7e\x00", late_s=0.2), Outcome.FAIL),
         (Asked(2.0, b"\x3e\x00"), Outcome.FAIL),
         (Asked(2.0, b"\x3e\x80"), Outcome.NOT_EXERCISED),  # no answer is wanted
+        (Asked(2.0, b"\x3e\x81"), Outcome.FAIL),  # a refusal is
         (Asked(9.99, b"\x3e\x00"), Outcome.NOT_EXERCISED),  # the record ends
         (Asked(5.2, b"\x3e\x00"), Outcome.NOT_EXERCISED),  # the controller boots
     ],
@@ -43,6 +44,14 @@ def test_every_request_is_answered_in_time(evidence: Make, asked: Asked, outcome
         ("3E 01", 0x12),
         ("3E 81", 0x12),
         ("22 FF FF", 0x31),
+        ("10 FF", 0x12),  # refused aloud
+        ("19", 0x13),
+        ("19 02", 0x13),
+        ("19 0A FF", 0x13),
+        ("19 7F FF", 0x12),
+        ("19 0A", None),
+        ("19 01 08", None),
+        ("19 06 1A 12 00 FF", None),  # a sub-function that a controller may have
         ("14 FF FF FF", None),
         ("22 F1 86", None),
         ("3E 80", None),
@@ -160,6 +169,23 @@ def test_a_reset_starts_anew_and_is_refused_with_contactors_closed(evidence: Mak
     assert Outcome.FAIL is judged(evidence, "reset", done, keys=keys, **stayed, **contactors(0.0)).outcome
     assert Outcome.FAIL is judged(evidence, "reset", done, keys=keys, **anew, **contactors(1.0)).outcome
     assert Outcome.PASS is judged(evidence, "reset", refused, keys=keys, **stayed, **contactors(1.0)).outcome
+
+
+@pytest.mark.parametrize(
+    ("before", "closed", "power_ons", "outcome"),
+    [
+        (EXTENDED, 0.0, [], Outcome.FAIL),
+        (EXTENDED, 0.0, [2.0], Outcome.NOT_EXERCISED),  # the session is over
+        (EXTENDED, 1.0, [], Outcome.PASS),
+        (Asked(2.0, b"\x3e\x00", b"\x7e\x00"), 0.0, [], Outcome.NOT_EXERCISED),
+    ],
+)
+def test_a_reset_is_not_refused_in_the_extended_session_with_contactors_open(
+    evidence: Make, before: Asked, closed: float, power_ons: list[float], outcome: Outcome
+) -> None:
+    refused = Asked(3.0, b"\x11\x01", b"\x7f\x11\x22")
+    verdict = judged(evidence, "reset", before, refused, power_ons=power_ons, **contactors(closed))
+    assert outcome is verdict.outcome
 
 
 def test_a_value_read_is_the_one_reported(evidence: Make) -> None:
