@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from harness.requirements.model import Condition
 from harness.verdict import Outcome
 from tests.judges.requests import (
     CLEAR,
@@ -137,6 +138,18 @@ def test_a_code_is_untested_after_a_clear_and_tested_once_it_was_watched(
         assert Outcome.NOT_EXERCISED is judged(evidence, "tested", *asked, **quiet).outcome
         failed = flag((0.0, 0.0), (4.0, 1.0))
         assert Outcome.NOT_EXERCISED is judged(evidence, "tested", *asked, others=(INTERLOCK,), **failed).outcome
+
+
+@pytest.mark.parametrize(("current_a", "outcome"), [(-5.0, Outcome.FAIL), (5.0, Outcome.NOT_EXERCISED)])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_code_is_watched_when_all_its_protections_are(
+    evidence: Make, current_a: float, outcome: Outcome, *, first: bool
+) -> None:
+    charging = INTERLOCK.model_copy(update={"when": (Condition(quantity="pack_current_a", below=-2.0),)})
+    others = (charging, INTERLOCK) if first else (INTERLOCK, charging)
+    record: dict[str, Any] = {"given": {"pack_current_a": [(0.0, current_a)]}, **flag((0.0, 0.0))}
+    asked = (Asked(2.0, CLEAR, b"\x54"), read(5.5, 0x50))
+    assert outcome is judged(evidence, "tested", *asked, others=others, **record).outcome
 
 
 def test_a_power_cycle_needs_its_own_test(evidence: Make) -> None:

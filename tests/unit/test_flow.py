@@ -36,6 +36,13 @@ def test_frames_before_the_answer_was_let_go_on_are_early(before: tuple[tuple[fl
     assert early.early
 
 
+def test_each_answer_has_to_be_let_go_on_anew() -> None:
+    flow = (1.2, REQUEST, "30 00 00")
+    second = ((2.0, RESPONSE, "10 1E 59"), (2.1, RESPONSE, "21 00"))
+    found = blocks(recorded(FIRST, flow, (1.3, RESPONSE, "21 00"), *second), DIAGNOSTICS)
+    assert [False, True] == [block.early for block in found]
+
+
 def test_without_diagnostics_and_without_long_answers_there_are_none() -> None:
     assert () == blocks(recorded(FIRST), None)
     assert () == blocks(recorded((1.0, RESPONSE, "02 7E 00"), (1.2, REQUEST, "30 02 14")), DIAGNOSTICS)
