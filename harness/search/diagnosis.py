@@ -130,7 +130,8 @@ def _sessions() -> Iterator[_Tour]:
 def _resets() -> Iterator[_Tour]:
     session = _do(0.5, "uds-session", session="extended")
     after = (_do(2.5, "uds-read"), _read(3.0))
-    yield "a reset in standby", "standby", 4.0, (session, _do(1.0, "uds-reset"), *after)
+    soft = (_do(3.5, "uds-session"), *_ask(4.0, "11 03"), _do(5.5, "uds-read"))
+    yield "a reset in standby", "standby", 6.5, (session, _do(1.0, "uds-reset"), *after, *soft)
     yield "a reset while driving", "drive", 4.0, (session, _do(1.0, "uds-reset"), *after)
     yield "a reset without a session", "standby", 3.0, (_do(0.5, "uds-reset"), _do(1.0, "uds-read"))
     latched = (begin(0.3, "hvil-open", for_s=1.0), _read(1.5), _do(2.0, "uds-session"), _do(2.5, "uds-reset"))
