@@ -166,7 +166,8 @@ static void report_codes(const uint8_t *request, uint32_t length) {
         add(FORMAT_14229, 1U);
         add(uds_count_codes(request[2]), 2U);
     } else {
-        uds.length += uds_list_codes(request[2], (kind == (uint8_t)CODES_SUPPORTED) && !DEFECT(405), &uds.answer[uds.length]);
+        const bool all = (kind == (uint8_t)CODES_SUPPORTED) && !DEFECT(405);
+        uds.length += uds_list_codes(request[2], all, &uds.answer[uds.length]);
     }
 }
 
