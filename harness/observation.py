@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from harness import charge, charging, derived
 from harness.canbus.batch import Decoded
+from harness.canbus.flow import Block, blocks
 from harness.canbus.product import Node, Profile, States
 from harness.canbus.ranges import reported_ranges
-from harness.canbus.uds import Exchange, dialogue, restarts
+from harness.canbus.uds import Exchange, dialogue, restarts, stalled
 from harness.extremes import (
     CONTACTORS,
     DIGITAL_IN,
@@ -186,6 +187,14 @@ class Observation:
         if self._exchanges is None:
             self._exchanges = dialogue(self._trace.frames, self._profile.diagnostics)
         return self._exchanges
+
+    def stalled(self) -> tuple[tuple[float, float], ...]:
+        """Diagnostic requests of several frames without flow control: since when one waited, and until when."""
+        return stalled(self._trace.frames, self._profile.diagnostics)
+
+    def blocks(self) -> tuple[Block, ...]:
+        """What the controller sent of long answers after each flow control."""
+        return blocks(self._trace.frames, self._profile.diagnostics)
 
     def codes_cleared(self) -> Times:
         """Times at which trouble codes were asked to be cleared by J1939."""

@@ -44,6 +44,7 @@ Command = Literal[
     "uds-reset",
     "uds-read",
     "uds-send",
+    "uds-flow",
 ]
 COMMANDS: tuple[str, ...] = get_args(Command)
 
@@ -57,6 +58,7 @@ COMMAND_KEYS: Mapping[str, str] = {
     "uds-session": "session",
     "uds-read": "identifier",
     "uds-send": "request",
+    "uds-flow": "flow",
 }
 TESTER_PREFIX = "uds-"  # commands of the diagnostic tester
 _PARAMETER_NAME = re.compile(r"[a-z][a-z0-9_]*\Z")
@@ -103,7 +105,8 @@ class CommandAction(FileModel):
     clear: end every active fault with this `label` (or of this kind).
     uds-read-dtcs, uds-clear, uds-session, uds-reset, uds-read, uds-send: the diagnostic tester asks for all trouble
     codes with any status bit, clears them, changes the `session`, resets the controller, reads a data `identifier`,
-    sends the bytes of a `request` in hexadecimal.
+    sends the bytes of a `request` in hexadecimal. uds-flow: from now on it lets answers of several frames come by this
+    `flow` control: block size, least gap, and flow controls that ask to wait before it, in hexadecimal.
     `string`: on rigs with strings in parallel the one that is meant; 0, all of them.
     """
 
@@ -117,6 +120,7 @@ class CommandAction(FileModel):
     session: Literal["default", "extended"] = "extended"
     identifier: Annotated[int, Field(ge=0, le=0xFFFF)] = 0xF186
     request: Annotated[str, Field(pattern=r"^([0-9A-Fa-f]{2} ?){0,64}$")] = ""
+    flow: Annotated[str, Field(pattern=r"^[0-9A-Fa-f]{2} [0-9A-Fa-f]{2}( 0[0-9A-Fa-f])?$")] = "00 00"
     string: StringNumber = 0
 
     @pydantic.model_validator(mode="after")

@@ -19,12 +19,16 @@ _STANDARD_IDS = 2**11
 
 
 class IdentifierModel(FileModel):
-    """A number behind a data identifier, greatest byte first: quantity = raw * scale + offset."""
+    """A number behind a data identifier, greatest byte first: quantity = raw * scale + offset.
+
+    `bytes` is its length: what stands behind it in an answer with several identifiers is known only with it.
+    """
 
     id: Annotated[int, Field(ge=0, le=0xFFFF)]
     scale: Factor = 1.0
     offset: Factor = 0.0
     signed: bool = False
+    bytes: Annotated[int, Field(ge=1, le=8)] | None = None
 
 
 class DiagnosticsModel(FileModel):

@@ -69,6 +69,13 @@ def assemble(frames: Iterable[tuple[float, bytes]]) -> tuple[Transfer, ...]:
     return tuple(message for message in found if message is not None)
 
 
+def least_gap_s(code: int) -> float:
+    """The least time between frames that a flow control asks for; the longest one for a reserved code."""
+    if 0xF1 <= code <= 0xF9:  # noqa: PLR2004 - hundreds of microseconds
+        return (code - 0xF0) * 1e-4
+    return min(code, 0x7F) * 1e-3
+
+
 def single(message: bytes) -> bytes:
     """The frame of a message of at most seven bytes."""
     return (bytes([len(message)]) + message).ljust(8, bytes([PADDING]))

@@ -8,14 +8,14 @@ no client. The tests hold both against each other.
 from __future__ import annotations
 
 import math
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from harness.canbus.diagnostics import Diagnostics
-from harness.canbus.isotp import Transfer, assemble
+from harness.canbus.isotp import FIRST, FLOW, SINGLE, Transfer, assemble
 from harness.trace import DUT_NODE, Frames
 
 SESSIONS = {"default": 0x01, "extended": 0x03}
@@ -48,6 +48,7 @@ STATUS_BITS = (
     "warningIndicatorRequested",
 )
 NOT_TESTED = 0x50  # the two bits of a code whose test has not been completed
+FLOW_WITHIN_S = 1.0  # N_Bs of ISO 15765-2
 READ_CODES = bytes([CODES, 0x02, 0xFF])
 CLEAR_CODES = bytes([CLEAR, 0xFF, 0xFF, 0xFF])
 HARD_RESET = bytes([RESET, 0x01])
@@ -71,8 +72,9 @@ class Exchange:
     """A request as it was complete on the bus, and the answer: b"" and NaN when none was complete before the next.
 
     The answer begins at `answer_s` and is complete at `complete_s`. `status` is that of every trouble code of the
-    profile, by its fault, where the answer lists them all; one that is not listed is 0. `values` are the quantities
-    that were read.
+    profile, by its fault, where the answer lists them all; one that is not listed is 0. `clears` are the
+    faults whose codes were to be cleared, `asked` are the quantities
+    that were to be read, `values` those that were.
     """
 
     request_s: float
@@ -81,6 +83,8 @@ class Exchange:
     complete_s: float = math.nan
     answer: bytes = b""
     status: Mapping[str, int] | None = None
+    clears: tuple[str, ...] = ()
+    asked: tuple[str, ...] = ()
     values: Mapping[str, float] = field(default_factory=dict)
 
     @property
@@ -125,13 +129,53 @@ def status_of(request: bytes, answer: bytes, diagnostics: Diagnostics) -> dict[s
     return {fault: codes.get(number, 0) for number, fault in diagnostics.codes.items()}
 
 
-def values_of(answer: bytes, diagnostics: Diagnostics, asked: int) -> dict[str, float]:
-    """The quantity behind a single identifier that was read; empty for one the profile does not have."""
-    known = diagnostics.identifiers.get(asked)
-    if known is None or answer[:3] != bytes([READ + POSITIVE, asked >> 8, asked & 0xFF]):
-        return {}
-    quantity, entry = known
-    return {quantity: int.from_bytes(answer[3:], "big", signed=entry.signed) * entry.scale + entry.offset}
+def clears_of(request: bytes, diagnostics: Diagnostics) -> tuple[str, ...]:
+    """The faults of the profile whose codes a request clears."""
+    if request == CLEAR_CODES:
+        return tuple(diagnostics.codes.values())
+    known = request[:1] == bytes([CLEAR]) and len(request) == len(CLEAR_CODES)
+    fault = diagnostics.codes.get(int.from_bytes(request[1:], "big")) if known else None
+    return () if fault is None else (fault,)
+
+
+def asked_of(request: bytes, diagnostics: Diagnostics) -> tuple[tuple[int, int | None], ...]:
+    """The identifiers asked for and the bytes of each, up to the first one of unknown length: there it ends."""
+    if request[:1] != bytes([READ]) or len(request) % 2 == 0:
+        return ()
+    found: list[tuple[int, int | None]] = []
+    for at in range(1, len(request), 2):
+        identifier = int.from_bytes(request[at : at + 2], "big")
+        known = diagnostics.identifiers.get(identifier)
+        length = 1 if identifier == ACTIVE_SESSION else known[1].bytes if known else None
+        if length is not None or at + 2 == len(request):
+            found.append((identifier, length))
+        if length is None:
+            break
+    return tuple(found)
+
+
+def values_of(
+    answer: bytes, diagnostics: Diagnostics, asked: Sequence[tuple[int, int | None]], *, all_asked: bool
+) -> dict[str, float]:
+    """The quantities in an answer to what was asked, up to what is not as it should be. `all_asked`: no more."""
+    values: dict[str, float] = {}
+    rest = answer[1:] if answer[:1] == bytes([READ + POSITIVE]) else b""
+    for place, (identifier, length) in enumerate(asked):
+        last = all_asked and place + 1 == len(asked)
+        bytes_of = len(rest) - 2 if length is None else length
+        if (
+            rest[:2] != identifier.to_bytes(2, "big")
+            or not 0 < bytes_of <= len(rest) - 2
+            or (last and rest[2 + bytes_of :])
+        ):
+            break
+        if identifier in diagnostics.identifiers:
+            quantity, entry = diagnostics.identifiers[identifier]
+            values[quantity] = (
+                int.from_bytes(rest[2 : 2 + bytes_of], "big", signed=entry.signed) * entry.scale + entry.offset
+            )
+        rest = rest[2 + bytes_of :]
+    return values
 
 
 def dialogue(frames: Frames, diagnostics: Diagnostics | None) -> tuple[Exchange, ...]:
@@ -145,6 +189,28 @@ def dialogue(frames: Frames, diagnostics: Diagnostics | None) -> tuple[Exchange,
     requests = assemble(_rows(frames, np.flatnonzero(good & asked)))
     answers = assemble(_rows(frames, np.flatnonzero(good & (frames.id == diagnostics.response_id))))
     return tuple(_paired(requests, answers, diagnostics))
+
+
+def stalled(frames: Frames, diagnostics: Diagnostics | None) -> tuple[tuple[float, float], ...]:
+    """Requests of several frames that had no flow control: from when on one waited, and when it was given up.
+
+    It is given up by the next request, or after N_Bs (ISO 15765-2).
+    """
+    if diagnostics is None:
+        return ()
+    good = ((frames.flags & _EXTENDED) == int(diagnostics.extended)) & ((frames.flags & _ERROR_OR_UNHEARD) == 0)
+    kind = np.where(frames.length > 0, frames.data[:, 0] >> 4, 0xFF)
+    own = good & (frames.id == diagnostics.request_id) & (frames.node != DUT_NODE)
+    t_s = frames.t_ns / 1e9
+    begins_s = t_s[own & ((kind == SINGLE) | (kind == FIRST))]
+    flow_s = t_s[good & (frames.id == diagnostics.response_id) & (kind == FLOW)]
+    found: list[tuple[float, float]] = []
+    for begin_s in t_s[own & (kind == FIRST)].tolist():
+        later_s = begins_s[begins_s > begin_s]
+        until_s = min(begin_s + FLOW_WITHIN_S, float(later_s[0]) if len(later_s) else math.inf)
+        if not ((flow_s > begin_s) & (flow_s <= until_s)).any():
+            found.append((begin_s, until_s))
+    return tuple(found)
 
 
 def count_frames(frames: Frames, diagnostics: Diagnostics | None, known: Container[int] = ()) -> int:
@@ -194,9 +260,12 @@ def exchange_of(
 ) -> Exchange:
     """A request with its answer, read."""
     status = status_of(request, answer, diagnostics)
-    single = request[:1] == bytes([READ]) and len(request) == 3  # noqa: PLR2004 - service and one identifier
-    values = values_of(answer, diagnostics, int.from_bytes(request[1:], "big")) if single else {}
-    return Exchange(request_s, request, answer_s, complete_s, answer, status, values)
+    asked = asked_of(request, diagnostics)
+    values = values_of(answer, diagnostics, asked, all_asked=1 + 2 * len(asked) == len(request))
+    names = tuple(diagnostics.identifiers[number][0] for number, _ in asked if number in diagnostics.identifiers)
+    return Exchange(
+        request_s, request, answer_s, complete_s, answer, status, clears_of(request, diagnostics), names, values
+    )
 
 
 def answers(request: bytes, answer: bytes) -> bool:

@@ -106,7 +106,8 @@ enum {
     BH_EVENT_LOAD_TIME_S,   /* put the load profile to this time */
     BH_EVENT_SOC,           /* state of charge of all cells, spread kept */
     BH_EVENT_NVM,           /* at the next power-on: XOR byte index of the NVM image with value; index -1 = erase it */
-    BH_EVENT_TESTER,        /* the diagnostic tester sends index bytes of the payload: a request; value 1: a bare frame */
+    BH_EVENT_TESTER,        /* the diagnostic tester sends index bytes of the payload: a request; value 1: a bare frame;
+                               value 2: the flow control it sends from now on: block size, least gap, waits */
     BH_EVENT_TEMP_DEGC      /* temperature of all cells, spread kept */
 };
 

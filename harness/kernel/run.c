@@ -22,7 +22,9 @@ static void change_nvm(bh_nvm *nvm, int32_t offset, double value) {
 }
 
 static void tell(bh_sim *sim, const bh_event *event) {
-    if (event->value >= 0.5) {
+    if (event->value >= 1.5) {
+        bh_tester_flow(&sim->tester, event->payload, (uint32_t)event->index);
+    } else if (event->value >= 0.5) {
         bh_tester_frame(&sim->tester, &sim->buses, event->payload, (uint32_t)event->index, sim->now_ns);
     } else {
         bh_tester_request(&sim->tester, &sim->buses, event->payload, (uint32_t)event->index, sim->now_ns);
@@ -51,7 +53,8 @@ static const char *problem_of_request(const bh_sim *sim, const bh_event *event) 
     if (!sim->tester.config.enabled) {
         return "there is no tester";
     }
-    const int32_t most = event->value >= 0.5 ? BH_FRAME_BYTES : BH_TESTER_BYTES;
+    const int32_t frame = event->value >= 1.5 ? BH_TESTER_FLOW : BH_FRAME_BYTES;
+    const int32_t most = event->value >= 0.5 ? frame : BH_TESTER_BYTES;
     return event->index >= 1 && event->index <= most ? NULL : "length not possible";
 }
 

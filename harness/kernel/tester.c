@@ -8,7 +8,7 @@
 
 enum { FRAME_BYTES = 8, SINGLE_MAX = 7, FIRST_BYTES = 6, NEXT_BYTES = 7, PADDING = 0xCC };
 enum { PCI_FIRST = 0x10, PCI_NEXT = 0x20, PCI_FLOW = 0x30, PCI_MASK = 0xF0 };
-enum { GAP_MS_MAX = 0x7F, NS_PER_MS = 1000000 };
+enum { GAP_MS_MAX = 0x7F, NS_PER_MS = 1000000, WAIT_MS = 300, BLOCK_MS = 50 };
 
 void bh_tester_frame(bh_tester *tester, bh_buses *buses, const uint8_t *bytes, uint32_t length, uint64_t now_ns) {
     fil_frame frame = {.id = tester->config.request_id,
@@ -59,15 +59,39 @@ static void go_on(bh_tester *tester, bh_buses *buses, const uint8_t *flow, uint6
     tester->waiting = tester->sent < tester->length;
 }
 
+/* Flow control for the DUT, after so many that ask it to wait. */
+static void let_go_on(bh_tester *tester, bh_buses *buses, uint32_t waits, uint64_t at_ns) {
+    const uint8_t wait[3] = {PCI_FLOW | 1, 0, 0};
+    const uint8_t go[3] = {PCI_FLOW, tester->flow[0], tester->flow[1]};
+    for (uint32_t i = 0; i < waits; i++) {
+        send(tester, buses, wait, sizeof wait, 0, at_ns + (uint64_t)i * WAIT_MS * NS_PER_MS);
+    }
+    send(tester, buses, go, sizeof go, 0, at_ns + (uint64_t)waits * WAIT_MS * NS_PER_MS);
+    tester->block = tester->flow[0];
+}
+
+void bh_tester_flow(bh_tester *tester, const uint8_t *flow, uint32_t length) {
+    memset(tester->flow, 0, sizeof tester->flow);
+    memcpy(tester->flow, flow, length);
+}
+
 void bh_tester_hear(bh_tester *tester, bh_buses *buses, const fil_frame *frame, uint64_t end_ns) {
     const int extended = (frame->flags & FIL_FRAME_EXTENDED) != 0;
     if (!tester->config.enabled || frame->id != tester->config.response_id || frame->bus != tester->config.bus ||
         extended != (tester->config.extended != 0) || frame->length < 3) {
         return;
     }
-    const uint8_t flow_go[3] = {PCI_FLOW, 0, 0};
-    if ((frame->data[0] & PCI_MASK) == PCI_FIRST && tester->asked) {
-        send(tester, buses, flow_go, sizeof flow_go, 0, end_ns);
+    const uint8_t kind = frame->data[0] & PCI_MASK;
+    if (kind == PCI_FIRST && tester->asked) {
+        const uint32_t length = (uint32_t)(frame->data[0] & 0xF) << 8 | frame->data[1];
+        tester->coming = length > FIRST_BYTES ? (length - FIRST_BYTES + NEXT_BYTES - 1) / NEXT_BYTES : 0;
+        let_go_on(tester, buses, tester->flow[2], end_ns);
+    } else if (kind == PCI_NEXT && tester->coming > 0) {
+        tester->coming--;
+        if (tester->block > 0 && --tester->block == 0 && tester->coming > 0) {
+            /* Not at once: a DUT that does not wait for it is seen to go on. */
+            let_go_on(tester, buses, 0, end_ns + (uint64_t)BLOCK_MS * NS_PER_MS);
+        }
     } else if (frame->data[0] == PCI_FLOW && tester->waiting) {
         go_on(tester, buses, frame->data, end_ns);
     } else if (frame->data[0] == (PCI_FLOW | 2)) {

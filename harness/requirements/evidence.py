@@ -89,8 +89,8 @@ class Evidence(Protocol):
 class Exchange(Protocol):
     """A diagnostic request (ISO 14229-1) as it was complete on the bus, and its answer: b"" and NaN when none came.
 
-    `status` is the status byte of every trouble code by its fault, where the answer tells them all; `values` are the
-    quantities that were read.
+    `status` is the status byte of every trouble code by its fault, where the answer tells them all; `asked` are the
+    quantities that were to be read, `values` those that were.
     """
 
     @property
@@ -134,8 +134,52 @@ class Exchange(Protocol):
         ...
 
     @property
+    def clears(self) -> tuple[str, ...]:
+        """Faults whose codes it asks to clear; none for a number that no fault of the profile has."""
+        ...
+
+    @property
+    def asked(self) -> tuple[str, ...]:
+        """Quantities asked for."""
+        ...
+
+    @property
     def values(self) -> Mapping[str, float]:
         """Values read, by quantity."""
+        ...
+
+
+class Block(Protocol):
+    """Consecutive frames of a long answer after a flow control (ISO 15765-2)."""
+
+    @property
+    def flow_s(self) -> float:
+        """End of the flow control."""
+        ...
+
+    @property
+    def allowed(self) -> int:
+        """Frames it allowed, 0 = all."""
+        ...
+
+    @property
+    def least_gap_s(self) -> float:
+        """Least time between two frames it asked for."""
+        ...
+
+    @property
+    def frames(self) -> int:
+        """Frames that were sent."""
+        ...
+
+    @property
+    def gap_s(self) -> float:
+        """Least time between the ends of two."""
+        ...
+
+    @property
+    def early(self) -> bool:
+        """Whether they came without any flow control."""
         ...
 
 
@@ -144,6 +188,14 @@ class Diagnosed(Protocol):
 
     def exchanges(self) -> Sequence[Exchange]:
         """Every request, in the order of time."""
+        ...
+
+    def stalled(self) -> Sequence[tuple[float, float]]:
+        """Requests of several frames that the controller did not let go on: since when one waited, and until when."""
+        ...
+
+    def blocks(self) -> Sequence[Block]:
+        """What was sent of long answers after each flow control."""
         ...
 
     def codes_cleared(self) -> Sequence[float] | NDArray[np.float64]:

@@ -213,10 +213,13 @@ class Diagnosis(Base):
     About trouble codes, every fault of the profile held against its flag on the bus. stored: a fault leaves its code
     confirmed; kept: over a power cycle; test_failed: the bit tells whether the fault is there; this_cycle: its bits
     tell of this power cycle; only_faults: no code without its fault; cleared: nothing is left of a code cleared on
-    command; lists: numbers and lists by status agree.
-    answered: every request has its answer `within_s`; refused: what cannot be done, with its reason; session: it lasts
-    for the time `s3_s` [at least, at most] after a request; reset: the controller starts anew `within_s`, and refuses
-    with contactors closed; value: a `quantity` read is the reported one within the tolerance.
+    command; tested: a code without its fault is untested for `tested_s[0]` after a clear or power-on, and tested
+    `tested_s[1]` after it; lists: numbers and lists by status agree.
+    answered: every request has its answer `within_s`; flow: it keeps the tester's flow control; form: it is whole, well
+    formed and to the request; served: what every controller can do is not refused; refused: what cannot be done, with
+    its reason; session: it lasts for the time `s3_s` [at least, at most] after a request; reset: the controller starts
+    anew `within_s`, and refuses with contactors closed; value: a `quantity` read is the reported one within the
+    tolerance.
     """
 
     kind: Literal["diagnosis"] = "diagnosis"
@@ -227,8 +230,12 @@ class Diagnosis(Base):
         "this_cycle",
         "only_faults",
         "cleared",
+        "tested",
         "lists",
         "answered",
+        "flow",
+        "form",
+        "served",
         "refused",
         "session",
         "reset",
@@ -236,6 +243,7 @@ class Diagnosis(Base):
     ]
     within_s: Seconds = 0.05
     s3_s: Annotated[tuple[Seconds, Seconds], Field(strict=False)] = (4.9, 5.1)
+    tested_s: Annotated[tuple[Seconds, Seconds], Field(strict=False)] = (1.9, 3.0)
     quantity: QuantityName | None = None
     tolerance: NonNegative = 0.0
 
@@ -246,6 +254,9 @@ class Diagnosis(Base):
             raise ValueError(message)
         if self.s3_s[0] > self.s3_s[1]:
             message = "s3_s = [lasts at least, is over at most], rising"
+            raise ValueError(message)
+        if self.tested_s[0] > self.tested_s[1]:
+            message = "tested_s = [not tested before, tested at most], rising"
             raise ValueError(message)
         return self
 

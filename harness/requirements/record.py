@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.requirements.evidence import Diagnosed, Evidence, Exchange, Series, Summary
+from harness.requirements.evidence import Block, Diagnosed, Evidence, Exchange, Series, Summary
 from harness.requirements.intervals import ALWAYS, NEVER, Run, Runs, complement, intersect, merged, runs_where
 from harness.requirements.model import Side
 
@@ -140,6 +140,14 @@ class Record:
         if not hasattr(self.evidence, "exchanges"):
             return ()
         return self.remember("exchanges", lambda: tuple(cast("Diagnosed", self.evidence).exchanges()))
+
+    def stalled(self) -> tuple[tuple[float, float], ...]:
+        """Diagnostic requests that the controller did not let go on: since when one waited, and until when."""
+        return tuple(cast("Diagnosed", self.evidence).stalled()) if hasattr(self.evidence, "stalled") else ()
+
+    def blocks(self) -> tuple[Block, ...]:
+        """What the controller sent of long answers after each flow control."""
+        return tuple(cast("Diagnosed", self.evidence).blocks()) if hasattr(self.evidence, "blocks") else ()
 
     def codes_cleared(self) -> tuple[float, ...]:
         """When trouble codes were asked to be cleared by J1939; only where there are `exchanges`."""

@@ -7,6 +7,8 @@ from harness.canbus import uds
 from harness.kernel.config import Event, EventKind
 from harness.scenario import CommandAction
 
+_FLOW = 2.0  # value of the kernel's event
+
 
 def request_of(action: CommandAction) -> bytes | None:
     """The request of an action; None for one that is not of the tester."""
@@ -28,7 +30,10 @@ def request_of(action: CommandAction) -> bytes | None:
 
 
 def tester_events(action: CommandAction, t_ns: int) -> tuple[Event, ...]:
-    """The event of the kernel that sends the request of an action."""
+    """The event of the kernel that sends the request of an action, or sets the flow control."""
+    if action.do == "uds-flow":
+        flow = bytes.fromhex(action.flow)
+        return (Event(t_ns=t_ns, kind=EventKind.TESTER, index=len(flow), value=_FLOW, payload=flow),)
     request = request_of(action)
     if request is None:
         return ()
@@ -44,5 +49,7 @@ def describe_request(action: CommandAction) -> str:
             return f"uds-read identifier=0x{action.identifier:04X}"
         case "uds-send":
             return f"uds-send request={action.request}"
+        case "uds-flow":
+            return f"uds-flow flow={action.flow}"
         case _:
             return action.do

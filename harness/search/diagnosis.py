@@ -99,7 +99,10 @@ def _followed() -> Iterator[_Tour]:
         begin_s = first + cycle * (length + _APART_S)
         actions += [_do(begin_s, "power-cycle", off_s=_OFF_S), _read(begin_s + _OFF_S + _BOOT_S)]
         actions += [_read(begin_s + length)]
-    yield "a code over three power cycles", "standby", first + 3 * (length + _APART_S), tuple(actions)
+    clear_s = first + 3 * (length + _APART_S)
+    tested_s = clear_s + _APART_S + _TESTED_S
+    actions += [_do(clear_s, "uds-clear"), _read(clear_s + _APART_S), _read(tested_s + _APART_S)]
+    yield "a code over three power cycles", "standby", tested_s + 2 * _APART_S, tuple(actions)
 
 
 # ---- sessions and resets -----------------------------------------------------------------------------------
@@ -111,11 +114,12 @@ def _sessions() -> Iterator[_Tour]:
     for name, wait_s in (("kept", 4.6), ("over", 5.4)):
         yield f"a session {name} after {wait_s:g} s", "standby", 2.0 + wait_s, (session, _do(0.5 + wait_s, "uds-read"))
     present = _do(4.0, "uds-send", request="3E 80")
+    silent = _do(0.5, "uds-send", request="10 83")
     yield (
         "a session kept by the tester",
         "standby",
         15.0,
-        (session, present, _do(8.0, "uds-read"), _do(14.0, "uds-read")),
+        (silent, *_ask(1.0, "3E 00"), present, _do(8.0, "uds-read"), _do(14.0, "uds-read")),
     )
     left = (session, _do(1.0, "uds-read"), _do(1.5, "uds-session", session="default"), _do(2.0, "uds-read"))
     yield "a session left", "standby", 3.0, left
@@ -126,7 +130,8 @@ def _sessions() -> Iterator[_Tour]:
 def _resets() -> Iterator[_Tour]:
     session = _do(0.5, "uds-session", session="extended")
     after = (_do(2.5, "uds-read"), _read(3.0))
-    yield "a reset in standby", "standby", 4.0, (session, _do(1.0, "uds-reset"), *after)
+    soft = (_do(3.5, "uds-session"), *_ask(4.0, "11 03"), _do(5.5, "uds-read"))
+    yield "a reset in standby", "standby", 6.5, (session, _do(1.0, "uds-reset"), *after, *soft)
     yield "a reset while driving", "drive", 4.0, (session, _do(1.0, "uds-reset"), *after)
     yield "a reset without a session", "standby", 3.0, (_do(0.5, "uds-reset"), _do(1.0, "uds-read"))
     latched = (begin(0.3, "hvil-open", for_s=1.0), _read(1.5), _do(2.0, "uds-session"), _do(2.5, "uds-reset"))
@@ -135,16 +140,41 @@ def _resets() -> Iterator[_Tour]:
 
 # ---- requests ----------------------------------------------------------------------------------------------
 
-_WRONG = ("27 01", "10", "10 7F", "3E", "3E 01", "19 7F FF", "14 FF FF", "14 FF FF FF FF", "22 F1", "22 FF FF")
+_WRONG = (
+    *("27 01", "10", "10 7F", "10 FF", "10 03 00", "11", "3E", "3E 01", "3E 81", "3E 00 00"),
+    *("19", "19 7F FF", "19 02", "19 01 08 00", "19 0A FF", "14 FF FF", "14 FF FF FF FF"),
+    *("22", "22 F1", "22 F1 86 02", "22 FF FF"),
+)
+
+_SINGLE = ("22 02 00", "22 02 01", "22 02 02", "22 02 03", "22 02 04", "22 02 05", "22 F1 89", "22 F1 8C")
+_NUMBERS = (  # alone, then in requests of two and of three frames
+    *_SINGLE,
+    "22 02 00 02 01 F1 86 02 03",
+    "22 F1 86 02 05 02 00 02 01 02 02 02 03 02 04 F1 8C",
+    "22 02 04 02 03",
+)
+
+_PACED_S = 5.0
+
+
+def _paced(at_s: float) -> Iterator[CommandAction]:
+    """Long answers in blocks, at a pace, and after being asked to wait for longer than N_Bs in all."""
+    for flow, after_s in (("02 14", 0.0), ("00 F5", 1.0), ("00 00 04", 1.4), ("00 7F", 3.2)):
+        yield _do(at_s + after_s, "uds-flow", flow=flow)
+        yield _do(at_s + after_s + 0.05, "uds-send", request="22 F1 8C F1 89 02 00 02 01 02 02 F1 86")
 
 
 def _requests() -> Iterator[_Tour]:
     end_s = 2.0 + _APART_S * len(_WRONG)
     hvil = begin(0.3, "hvil-open", for_s=1.0)
     yield "requests that cannot be served", "drive", end_s + 2.0, (hvil, *_ask(2.0, *_WRONG), _read(end_s + 0.5))
-    masks = ("19 01 08", "19 02 08", "19 01 2E", "19 02 01", "19 01 80")
+    masks = ("19 01 08", "19 02 08", "19 01 2E", "19 02 01", "19 01 80", "19 0A")
     two = (hvil, begin(0.3, "supply-dip", voltage_v=14.0, for_s=0.5))
-    yield "codes by status", "drive", 6.0, (*two, _read(2.0), *_ask(2.0 + _APART_S, *masks[:4]), *_ask(4.0, masks[4]))
-    numbers = ("22 02 00", "22 02 01", "22 02 03", "22 F1 89", "22 F1 8C", "22 02 00 02 01 02 03 F1 86")
-    yield "identifiers", "drive", 4.0, tuple(_ask(0.5, *numbers))
-    yield "identifiers while charging", "charge", 4.0, tuple(_ask(0.5, *numbers))
+    # The interlock's code, cleared while its fault stands, comes again; that of the supply goes, and it alone.
+    asked = (*_ask(2.0 + _APART_S, *masks[:4]), *_ask(4.0, *masks[4:], "14 1A 12 00"), _read(5.2))
+    cleared = (*_ask(7.0, "14 1A 13 00", "14 00 00 01"), _read(7.8))
+    yield "codes by status", "drive", 8.5, (*two, _read(2.0), *asked, *cleared)
+    asked_s = 0.5 + _APART_S * len(_NUMBERS)
+    asked = (_do(0.1, "uds-clear"), *_ask(0.5, *_NUMBERS), _read(asked_s))
+    yield "identifiers", "drive", asked_s + 0.5, asked
+    yield "identifiers while charging", "charge", asked_s + _PACED_S, (*asked, *_paced(asked_s + _APART_S))

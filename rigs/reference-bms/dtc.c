@@ -141,10 +141,10 @@ void dtc_clear(uint32_t fault) {
     if (DEFECT(257)) {
         dtc.status[fault] = NEW_STATUS;
     } else {
-        enter(fault, NEW_STATUS);
+        enter(fault, DEFECT(412) ? 0U : NEW_STATUS);
     }
     dtc.failing &= ~FAULT_BIT(fault);
-    dtc.untested |= FAULT_BIT(fault);
+    dtc.untested |= DEFECT(411) ? 0U : FAULT_BIT(fault);
     (void)memset(dtc.watched_ms, 0, sizeof dtc.watched_ms); /* its test begins anew */
 }
 

@@ -80,6 +80,9 @@ static void put(const uint8_t *head, uint32_t n_head, const uint8_t *body, uint3
 }
 
 static void send_flow(uint8_t status) {
+    if (DEFECT(409)) {
+        return;
+    }
     const uint8_t head[3] = {(uint8_t)(((uint32_t)PCI_FLOW << 4U) | status), 0U, 0U};
     put(head, sizeof head, NULL, 0U);
 }
@@ -145,11 +148,11 @@ static void take_flow(uint32_t now_ms, const frame *from) {
     const uint8_t status = from->data[0] & 0xFU;
     tp.since_ms = now_ms;
     if (status == (uint8_t)FLOW_GO) {
-        tp.block = from->data[1];
-        tp.gap_ms = gap_of(from->data[2]);
+        tp.block = DEFECT(414) ? 0U : from->data[1];
+        tp.gap_ms = DEFECT(415) ? 0U : gap_of(from->data[2]);
         tp.since_ms = now_ms - tp.gap_ms; /* the first one may go at once */
         tp.state = FLOWS;
-    } else if ((status == (uint8_t)FLOW_WAIT) && (tp.waits < WAITS_MAX)) {
+    } else if ((status == (uint8_t)FLOW_WAIT) && (tp.waits < WAITS_MAX) && !DEFECT(416)) {
         tp.waits++;
     } else {
         tp.state = IDLE;

@@ -97,9 +97,14 @@ static void change_session(const uint8_t *request) {
         refuse(SERVICE_SESSION, REFUSED_SUBFUNCTION);
         return;
     }
-    uds.session = wanted;
+    if (!(DEFECT(403) && ((request[1] & SILENT) != 0U))) {
+        uds.session = wanted;
+    }
     accept(SERVICE_SESSION);
     add(wanted, 1U);
+    if (DEFECT(400)) {
+        return;
+    }
     add(P2_MS, 2U);
     add(P2_EXTENDED_10MS, 2U);
 }
@@ -122,9 +127,9 @@ static void ask_reset(const uint8_t *request) {
 }
 
 static bool clear_group(uint32_t group) {
-    bool known = group == ALL_CODES;
+    bool known = (group == ALL_CODES) || DEFECT(413);
     for (uint32_t fault = 0U; fault < (uint32_t)FAULT_COUNT; fault++) {
-        if ((group == ALL_CODES) || (group == dtc_number(fault))) {
+        if ((group == ALL_CODES) || (group == dtc_number(fault)) || DEFECT(410)) {
             if (!DEFECT(256)) {
                 dtc_clear(fault);
             }
@@ -161,7 +166,8 @@ static void report_codes(const uint8_t *request, uint32_t length) {
         add(FORMAT_14229, 1U);
         add(uds_count_codes(request[2]), 2U);
     } else {
-        uds.length += uds_list_codes(request[2], kind == (uint8_t)CODES_SUPPORTED, &uds.answer[uds.length]);
+        const bool all = (kind == (uint8_t)CODES_SUPPORTED) && !DEFECT(405);
+        uds.length += uds_list_codes(request[2], all, &uds.answer[uds.length]);
     }
 }
 
@@ -172,7 +178,7 @@ static void read_identifiers(const uint8_t *request, uint32_t length) {
         const uint32_t identifier = ((uint32_t)request[at] << 8U) | request[at + 1U];
         uint8_t value[UDS_IDENTIFIER_MAX];
         const uint32_t bytes = uds_read_identifier(identifier, uds.session, value);
-        if (bytes > 0U) {
+        if ((bytes > 0U) && !(DEFECT(401) && (uds.length > 1U))) {
             add(identifier, 2U);
             (void)memcpy(&uds.answer[uds.length], value, bytes);
             uds.length += bytes;
@@ -184,7 +190,7 @@ static void read_identifiers(const uint8_t *request, uint32_t length) {
 }
 
 static void tester_present(const uint8_t *request) {
-    if ((request[1] & (uint8_t)~SILENT) != 0U) {
+    if ((request[1] & (uint8_t)(DEFECT(404) ? 0xFFU : (uint8_t)~SILENT)) != 0U) {
         refuse(SERVICE_PRESENT, REFUSED_SUBFUNCTION);
         return;
     }
@@ -241,7 +247,7 @@ static bool wants_silence(const uint8_t *request) {
     const uint8_t service = request[0];
     const bool has_subfunction = (service == (uint8_t)SERVICE_SESSION) || (service == (uint8_t)SERVICE_RESET) ||
                                  (service == (uint8_t)SERVICE_PRESENT);
-    return has_subfunction && ((request[1] & SILENT) != 0U);
+    return has_subfunction && ((request[1] & SILENT) != 0U) && !DEFECT(402);
 }
 
 static void answer(uint32_t now_ms, const uint8_t *request, uint32_t length) {

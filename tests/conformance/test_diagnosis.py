@@ -19,7 +19,7 @@ from harness.scenario import CommandAction, Scenario, Start, begin
 from harness.search.diagnosis import diagnosis
 from harness.verdict import Outcome
 
-DEFECTS = range(250, 270)
+DEFECTS = (*range(250, 270), *range(400, 417))
 CONFIRMED = 0x08
 
 

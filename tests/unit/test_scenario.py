@@ -54,6 +54,7 @@ KEYS: dict[str, st.SearchStrategy[Any]] = {
     "session": st.sampled_from(("default", "extended")),
     "identifier": st.integers(0, 0xFFFF),
     "request": st.binary(min_size=1, max_size=20).map(lambda request: request.hex(" ")),
+    "flow": st.sampled_from(("00 00", "02 14", "00 F5 04")),
 }
 
 

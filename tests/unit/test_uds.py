@@ -117,6 +117,52 @@ def test_a_value_is_read_with_its_sign_scale_and_offset() -> None:
     assert {"pack_current_a": pytest.approx(-50.0 + 1.0)} == uds.dialogue(frames, DIAGNOSTICS)[0].values
 
 
+COMPANY = Diagnostics(
+    REQUEST,
+    RESPONSE,
+    extended=False,
+    codes={},
+    identifiers={
+        0x0200: ("soc_pct", IdentifierModel(id=0x0200, scale=0.1, bytes=2)),
+        0x0201: ("pack_voltage_v", IdentifierModel(id=0x0201, scale=0.1)),
+        0x0202: ("pack_current_a", IdentifierModel(id=0x0202, signed=True, bytes=1)),
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("request_", "answer", "asked", "values"),
+    [
+        ("22 02 00 F1 86 02 02", "62 02 00 02 02 F1 86 03 02 02 FE", "soc_pct pack_current_a", (51.4, -2.0)),
+        ("22 02 00 02 01", "62 02 00 01 F4 02 01 17 D4", "soc_pct pack_voltage_v", (50.0, 610.0)),
+        ("22 02 01 02 00", "62 02 01 17 D4 02 00 01 F4", "", ()),  # nobody knows where the first one ends
+        ("22 02 00 02 02", "62 02 02 FE 02 00 01 F4", "soc_pct pack_current_a", ()),
+        ("22 02 00 02 02", "62 02 00 01 F4 02 02 00 FE", "soc_pct pack_current_a", (50.0,)),  # too long
+        ("22 02 00", "62 02 00 01", "soc_pct", ()),
+        ("22 02 01", "62 02 01", "pack_voltage_v", ()),
+        ("22 02 00", "7F 22 31", "soc_pct", ()),
+        ("22 02", "7F 22 13", "", ()),
+        ("3E 00", "7E 00", "", ()),
+    ],
+)
+def test_several_values_are_read_as_far_as_their_lengths_are_known(
+    request_: str, answer: str, asked: str, values: tuple[float, ...]
+) -> None:
+    found = uds.exchange_of(bytes.fromhex(request_), bytes.fromhex(answer), COMPANY, answer_s=0.0, complete_s=0.0)
+    assert tuple(asked.split()) == found.asked
+    assert values == pytest.approx(tuple(found.values.values()))
+
+
+def test_a_request_without_flow_control_is_told_with_the_time_it_waited() -> None:
+    first, flow, single = "10 09 22 02 00 02 01 F1", "30 00 00", "02 3E 00"
+    assert ((1.0, 2.0),) == uds.stalled(recorded((1.0, REQUEST, first)), DIAGNOSTICS)
+    late = recorded((1.0, REQUEST, first), (1.4, REQUEST, single), (1.5, RESPONSE, flow))
+    assert ((1.0, 1.4),) == uds.stalled(late, DIAGNOSTICS)
+    assert () == uds.stalled(recorded((1.0, REQUEST, first), (1.01, RESPONSE, flow)), DIAGNOSTICS)
+    assert () == uds.stalled(recorded((1.0, REQUEST, single)), DIAGNOSTICS)
+    assert () == uds.stalled(recorded((1.0, REQUEST, first)), None)
+
+
 def test_error_frames_unheard_frames_and_other_identifiers_are_not_looked_at() -> None:
     assert () == uds.dialogue(recorded((1.0, REQUEST, "02 3E 00"), flags=0x10), DIAGNOSTICS)
     assert () == uds.dialogue(recorded((1.0, REQUEST, "02 3E 00"), flags=0x20), DIAGNOSTICS)

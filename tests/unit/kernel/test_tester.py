@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -96,6 +97,31 @@ def test_a_long_answer_is_let_to_go_on_when_it_was_asked_for(bench: Any, echo: A
     assert ["300000cccccccccc"] == [data for _, data in sent(bench.run(playing, 0.3))]
 
 
+def flow(at_s: float, control: bytes) -> Event:
+    return Event(round(at_s * NS), EventKind.TESTER, len(control), 2.0, control)
+
+
+def test_a_long_answer_is_let_on_in_blocks_until_it_is_whole(bench: Any, echo: Any) -> None:
+    playing = simulation(echo)
+    playing.plan([flow(0.0, b"\x02\x14"), asked(0.0, b"\x19\x0a")], [])
+    bench.run(playing, 0.1)
+    heard = []
+    for place, frame in enumerate(("10 1E 59", "21", "22", "23", "24")):  # 30 bytes are a first frame and four more
+        playing.send(answer(frame))
+        heard.append([data[:6] for _, data in sent(bench.run(playing, 0.2 + 0.1 * place))])
+    assert [["300214"], [], ["300214"], [], []] == heard
+
+
+def test_the_tester_asks_to_wait_before_it_lets_go_on(bench: Any, echo: Any) -> None:
+    playing = simulation(echo)
+    playing.plan([flow(0.0, b"\x00\x00\x02"), asked(0.0, b"\x19\x0a")], [])
+    bench.run(playing, 0.1)
+    playing.send(answer("10 1E 59"))
+    found = sent(bench.run(playing, 1.0))
+    assert ["310000", "310000", "300000"] == [data[:6] for _, data in found]
+    assert [300, 300] == [second[0] - first[0] for first, second in pairwise(found)]
+
+
 @pytest.mark.parametrize("frame", [Frame(0x7E9, b"\x10\x14\x59"), Frame(RESPONSE, b"\x10\x14"), Frame(RESPONSE, b"")])
 def test_frames_of_others_and_frames_too_short_are_not_answered(bench: Any, echo: Any, frame: Frame) -> None:
     playing = simulation(echo)
@@ -118,6 +144,7 @@ def test_a_bare_frame_is_sent_as_it_is(bench: Any, echo: Any) -> None:
         (Event(0, EventKind.TESTER, 0), IDENTIFIERS, "length not possible"),
         (Event(0, EventKind.TESTER, 65), IDENTIFIERS, "length not possible"),
         (Event(0, EventKind.TESTER, 9, 1.0), IDENTIFIERS, "length not possible"),
+        (Event(0, EventKind.TESTER, 4, 2.0), IDENTIFIERS, "length not possible"),
     ],
 )
 def test_what_cannot_be_sent_is_refused(echo: Any, event: Event, identifiers: Identifiers, reason: str) -> None:
