@@ -198,9 +198,12 @@ def stalled(frames: Frames, diagnostics: Diagnostics | None) -> tuple[tuple[floa
     """
     if diagnostics is None:
         return ()
+    asked = (frames.id == diagnostics.request_id) & (frames.node != DUT_NODE)
+    if not asked.any():
+        return ()
     good = ((frames.flags & _EXTENDED) == int(diagnostics.extended)) & ((frames.flags & _ERROR_OR_UNHEARD) == 0)
     kind = np.where(frames.length > 0, frames.data[:, 0] >> 4, 0xFF)
-    own = good & (frames.id == diagnostics.request_id) & (frames.node != DUT_NODE)
+    own = good & asked
     t_s = frames.t_ns / 1e9
     begins_s = t_s[own & ((kind == SINGLE) | (kind == FIRST))]
     flow_s = t_s[good & (frames.id == diagnostics.response_id) & (kind == FLOW)]

@@ -104,7 +104,7 @@ def _silences(requirement: Accuracy, record: Record, reported: Series) -> list[t
         begin_s, end_s = max(run.start_s, begin_of_record(record)), min(run.end_s, record.end_s)
         within = reported.t_s[(reported.t_s >= begin_s) & (reported.t_s < end_s)]
         times = np.concatenate(([begin_s], within, [end_s]))
-        gaps = np.diff(times)
+        gaps = times[1:] - times[:-1]
         found += [(float(times[place]), float(gaps[place])) for place in np.flatnonzero(gaps > longest_s)]
     return found
 

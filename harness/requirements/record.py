@@ -143,11 +143,15 @@ class Record:
 
     def stalled(self) -> tuple[tuple[float, float], ...]:
         """Diagnostic requests that the controller did not let go on: since when one waited, and until when."""
-        return tuple(cast("Diagnosed", self.evidence).stalled()) if hasattr(self.evidence, "stalled") else ()
+        if not hasattr(self.evidence, "stalled"):
+            return ()
+        return self.remember("stalled", lambda: tuple(cast("Diagnosed", self.evidence).stalled()))
 
     def blocks(self) -> tuple[Block, ...]:
         """What the controller sent of long answers after each flow control."""
-        return tuple(cast("Diagnosed", self.evidence).blocks()) if hasattr(self.evidence, "blocks") else ()
+        if not hasattr(self.evidence, "blocks"):
+            return ()
+        return self.remember("blocks", lambda: tuple(cast("Diagnosed", self.evidence).blocks()))
 
     def codes_cleared(self) -> tuple[float, ...]:
         """When trouble codes were asked to be cleared by J1939; only where there are `exchanges`."""
