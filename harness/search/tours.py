@@ -81,7 +81,8 @@ def _operation() -> Iterator[_Tour]:
     yield "standby for a while", "standby", 5.0, ()
     yield "standby to drive", "standby", 6.0, (_do(0.5, "drive"),)
     yield "standby to charge", "standby", 8.0, (_do(0.5, "charge"),)
-    yield "drive, standby, drive", "drive", 10.0, (_do(1.0, "standby"), _do(4.0, "drive"))
+    again = (_do(4.0, "drive"), _do(4.12, "standby"), _do(6.0, "drive"))  # the second standby comes while it precharges
+    yield "drive, standby twice, drive", "drive", 11.0, (_do(1.0, "standby"), *again)
     yield "charge, standby, drive", "charge", 12.0, (_do(1.0, "standby"), _do(4.0, "drive"))
     yield "power on", "off", 8.0, (_do(0.5, "ignition-on"), _do(3.0, "drive"))
     yield "power cycle while driving", "drive", 9.0, (_do(1.0, "power-cycle", off_s=0.5), _do(4.0, "drive"))

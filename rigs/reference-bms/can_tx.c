@@ -68,9 +68,10 @@ void can_tx_init(uint16_t variant) {
 }
 
 static uint64_t contactor_bits(uint32_t shift) {
-    return can_flag(contactor_commanded(CONTACTOR_POSITIVE), shift) |
-           can_flag(contactor_commanded(CONTACTOR_NEGATIVE), shift + 1U) |
-           can_flag(contactor_commanded(CONTACTOR_PRECHARGE), shift + 2U);
+    const bool positive = contactor_commanded(CONTACTOR_POSITIVE);
+    const bool negative = contactor_commanded(CONTACTOR_NEGATIVE) && (positive || !DEFECT(506));
+    return can_flag(positive && !(DEFECT(505) && measured->plug), shift) | can_flag(negative, shift + 1U) |
+           can_flag(contactor_commanded(CONTACTOR_PRECHARGE) && !DEFECT(507), shift + 2U);
 }
 
 static uint64_t auxiliary_bits(uint32_t shift) {

@@ -14,6 +14,6 @@ extern int bms_defect; /* the one that is switched on, 0 = none */
 #define DEFECT(id) 0
 #endif
 
-#define DEFECT_LAST 504 /* the highest id in defects.toml */
+#define DEFECT_LAST 508 /* the highest id in defects.toml */
 
 #endif

@@ -121,7 +121,7 @@ static void step_standby(uint32_t now_ms) {
 }
 
 static void step_precharge(uint32_t now_ms) {
-    if ((machine.requested != machine.target) || !target_allowed(machine.target)) {
+    if (((machine.requested != machine.target) && !DEFECT(508)) || !target_allowed(machine.target)) {
         leave_to_standby(now_ms);
         return;
     }
