@@ -134,7 +134,8 @@ void can_tx_sensors(void) {
     word |= can_field(measured->q[Q_SUPPLY_MV] - (DEFECT(109) ? 1500 : 0), 16U, 28U);
     word |= can_field(measured->q[Q_CELLS_INVALID], 9U, 19U);
     word |= can_field(measured->q[Q_OPEN_WIRES], 9U, 10U);
-    word |= can_field(measured->q[DEFECT(501) ? Q_CELLS_INVALID : Q_TEMPS_INVALID], 7U, 3U);
+    const uint32_t counted = DEFECT(501) ? (uint32_t)Q_CELLS_INVALID : (uint32_t)Q_TEMPS_INVALID;
+    word |= can_field(measured->q[counted], 7U, 3U);
     word |= can_flag(measured->q[Q_INSULATION_INVALID] == 0, 2U);
     can_queue_put_big_endian(ID_SENSORS, word);
 }
@@ -142,7 +143,7 @@ void can_tx_sensors(void) {
 void can_tx_supervision(void) {
     const int32_t mismatch_mv = known(Q_MISMATCH_MV) ? measured->q[Q_MISMATCH_MV] : 0;
     uint64_t word = can_field(measured->q[Q_AGE_MS], 12U, 0U);
-    word |= can_field(can_round(mismatch_mv, DEFECT(503) ? 1000 : 100), 14U, 12U);
+    word |= can_field(can_round(DEFECT(503) ? (mismatch_mv / 10) : mismatch_mv, 100), 14U, 12U);
     const int64_t sum_mv = DEFECT(108) ? (((int64_t)measured->cell_sum_mv * 15) / 16) : (int64_t)measured->cell_sum_mv;
     word |= can_field(can_round(sum_mv, 100), 15U, 26U);
     const int64_t charger_mv = DEFECT(107) ? (((int64_t)measured->charger_mv * 98) / 100) : measured->charger_mv;

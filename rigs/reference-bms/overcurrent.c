@@ -69,8 +69,8 @@ static void release(int32_t current_ma) {
         overcurrent.causes &= ~FAULT_BIT(FAULT_SHORT_CIRCUIT);
     }
     if (overcurrent.small_ms >= params->oc_release_ms) {
-        overcurrent.causes &= (DEFECT(480) ? FAULT_BIT(FAULT_DISCHARGE_OVERCURRENT) : 0U) |
-                              (DEFECT(481) ? FAULT_BIT(FAULT_CHARGE_OVERCURRENT) : 0U);
+        const uint32_t discharge = DEFECT(480) * FAULT_BIT(FAULT_DISCHARGE_OVERCURRENT);
+        overcurrent.causes &= discharge | (DEFECT(481) * FAULT_BIT(FAULT_CHARGE_OVERCURRENT));
     }
 }
 

@@ -53,7 +53,7 @@ static uint32_t read_own(uint32_t identifier, uint8_t *value) {
     case ID_PACK_100MV:
         return put(value, (uint32_t)(measured->pack_mv / (DEFECT(269) ? 1000 : 100)), 2U);
     case ID_CURRENT_100MA:
-        return put(value, (uint32_t)(measured->q[Q_CURRENT_MA] / 100), DEFECT(406) ? 2U : 4U);
+        return put(value, (uint32_t)(measured->q[Q_CURRENT_MA] / 100), 4U - (DEFECT(406) * 2U));
     case ID_CELL_MAX_MV:
         return put(value, (uint32_t)(measured->q[Q_CELL_MAX_UV] / 1000), 2U);
     case ID_CELL_MIN_MV:
