@@ -10,10 +10,10 @@ import numpy as np
 
 from harness.canbus.diagnostics import Diagnostics
 from harness.canbus.isotp import FIRST, FLOW, NEXT, least_gap_s
-from harness.trace import DUT_NODE, Frames
+from harness.canbus.uds import dialogue_masks
+from harness.trace import Frames
 
 _GO = 0x0
-_EXTENDED, _UNHEARD = 0x01, 0x10 | 0x20  # flags of a frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Block:
 
 def blocks(frames: Frames, diagnostics: Diagnostics | None) -> tuple[Block, ...]:
     """Every block of every long answer."""
-    if diagnostics is None:
+    masks = dialogue_masks(frames, diagnostics)
+    if masks is None:
         return ()
-    good = ((frames.flags & _EXTENDED) == int(diagnostics.extended)) & ((frames.flags & _UNHEARD) == 0)
     kind = np.where(frames.length > 0, frames.data[:, 0] >> 4, 0xFF)
-    flow = good & (frames.id == diagnostics.request_id) & (frames.node != DUT_NODE) & (kind == FLOW)
-    own = good & (frames.id == diagnostics.response_id) & ((kind == FIRST) | (kind == NEXT))
+    flow = masks[0] & (kind == FLOW)
+    own = masks[1] & ((kind == FIRST) | (kind == NEXT))
     return tuple(_blocks(frames, np.flatnonzero(flow | own).tolist()))
 
 

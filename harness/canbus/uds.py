@@ -55,6 +55,7 @@ HARD_RESET = bytes([RESET, 0x01])
 TESTER_PRESENT = bytes([PRESENT, 0x00])
 _EXTENDED, _REMOTE_OR_ERROR, _ERROR_OR_UNHEARD = 0x01, 0x08 | 0x10, 0x10 | 0x20  # flags of a frame
 _LISTS = (0x02, 0x0A)
+Mask = NDArray[np.bool_]
 
 
 def session_request(name: str) -> bytes:
@@ -178,16 +179,23 @@ def values_of(
     return values
 
 
-def dialogue(frames: Frames, diagnostics: Diagnostics | None) -> tuple[Exchange, ...]:
-    """Every whole request in recorded frames, with its answer, in the order of time."""
+def dialogue_masks(frames: Frames, diagnostics: Diagnostics | None) -> tuple[Mask, Mask] | None:
+    """Which frames of the tester and which of the controller arrived whole; None where nobody asked anything."""
     if diagnostics is None:
-        return ()
+        return None
     asked = (frames.id == diagnostics.request_id) & (frames.node != DUT_NODE)
     if not asked.any():
-        return ()
+        return None
     good = ((frames.flags & _EXTENDED) == int(diagnostics.extended)) & ((frames.flags & _ERROR_OR_UNHEARD) == 0)
-    requests = assemble(_rows(frames, np.flatnonzero(good & asked)))
-    answers = assemble(_rows(frames, np.flatnonzero(good & (frames.id == diagnostics.response_id))))
+    return good & asked, good & (frames.id == diagnostics.response_id)
+
+
+def dialogue(frames: Frames, diagnostics: Diagnostics | None) -> tuple[Exchange, ...]:
+    """Every whole request in recorded frames, with its answer, in the order of time."""
+    masks = dialogue_masks(frames, diagnostics)
+    if diagnostics is None or masks is None:
+        return ()
+    requests, answers = (assemble(_rows(frames, np.flatnonzero(mask))) for mask in masks)
     return tuple(_paired(requests, answers, diagnostics))
 
 
@@ -196,17 +204,14 @@ def stalled(frames: Frames, diagnostics: Diagnostics | None) -> tuple[tuple[floa
 
     It is given up by the next request, or after N_Bs (ISO 15765-2).
     """
-    if diagnostics is None:
+    masks = dialogue_masks(frames, diagnostics)
+    if masks is None:
         return ()
-    asked = (frames.id == diagnostics.request_id) & (frames.node != DUT_NODE)
-    if not asked.any():
-        return ()
-    good = ((frames.flags & _EXTENDED) == int(diagnostics.extended)) & ((frames.flags & _ERROR_OR_UNHEARD) == 0)
+    own, answers = masks
     kind = np.where(frames.length > 0, frames.data[:, 0] >> 4, 0xFF)
-    own = good & asked
     t_s = frames.t_ns / 1e9
     begins_s = t_s[own & ((kind == SINGLE) | (kind == FIRST))]
-    flow_s = t_s[good & (frames.id == diagnostics.response_id) & (kind == FLOW)]
+    flow_s = t_s[answers & (kind == FLOW)]
     found: list[tuple[float, float]] = []
     for begin_s in t_s[own & (kind == FIRST)].tolist():
         later_s = begins_s[begins_s > begin_s]
