@@ -50,6 +50,17 @@ def temp_rise(trace: Trace, invalid: Values | None) -> Values | None:
     return fastest_rise(temps, trace.t_s, RISE_WINDOW_S)
 
 
+def voltage_mismatch(column: Callable[[Side, str], Values | None]) -> Values | None:
+    """Amount by which cell sum and pack voltage differ, V; 0 while a cell is invalid."""
+    total, pack = column("given", "cell_voltage_sum_v"), column("given", "pack_voltage_v")
+    invalid = column("given", "cells_invalid")
+    if total is None or pack is None or invalid is None:
+        return None
+    mismatch: Values = np.abs(total - pack)
+    mismatch[invalid > 0] = 0.0
+    return mismatch
+
+
 def contact_losses(column: Callable[[Side, str], Values | None], trace: Trace, power_ons_s: Times) -> Values | None:
     """How often a sense wire or the interlock lost contact within the last 10 s; nothing before a power-on counts."""
     wires, hvil = column("given", "cells_open_wire"), column("given", "hvil_closed")

@@ -76,7 +76,7 @@ class Observation:
         self._ranges: dict[RecordedSide, Mapping[str, Range]] = {}
         self._derived: Mapping[str, Callable[[], Values | None]] = {
             "cell_temp_rise_k_per_s": lambda: derived.temp_rise(self._trace, self._column("given", "temps_invalid")),
-            "voltage_mismatch_v": self._voltage_mismatch,
+            "voltage_mismatch_v": lambda: derived.voltage_mismatch(self._column),
             "link_of_pack_pct": self._link_of_pack,
             "cells_lost": self._cells_lost,
             **{age: partial(self._message_age, age) for age in MESSAGE_AGES},
@@ -296,15 +296,6 @@ class Observation:
         return too_high.astype(np.float32) + too_low.astype(np.float32)
 
     # ---- derived quantities ----------------------------------------------------------------------------------
-
-    def _voltage_mismatch(self) -> Values | None:
-        total, pack = self._column("given", "cell_voltage_sum_v"), self._column("given", "pack_voltage_v")
-        invalid = self._column("given", "cells_invalid")
-        if total is None or pack is None or invalid is None:
-            return None
-        mismatch: Values = np.abs(total - pack)
-        mismatch[invalid > 0] = 0.0
-        return mismatch
 
     def _link_of_pack(self) -> Values | None:
         """Link voltage as a share of the pack voltage; 0 without a pack voltage."""
