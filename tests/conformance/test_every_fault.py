@@ -163,6 +163,9 @@ def allowed(kind: FaultKind) -> set[str]:
         for each in sides:
             follows = FOLLOWS.get(change, set()) | FOLLOWS.get(f"{each}.{quantity}", set())
             names |= {f"{each}.{name}" for name in (quantity, *follows)}
+    # The current as given is counted while it is valid and the controller is on.
+    if names & {"given.pack_current_a", "given.current_valid", "output.powered", "truth.soc_mean"}:
+        names.add("given.soc_counted")
     return names
 
 
