@@ -46,7 +46,10 @@ class Strides:
 
 
 class Soak:
-    """One long run: how much of it is left, and what of it passed at once. Belongs to one simulation."""
+    """One long run: how much of it is left, and what of it passed at once. Belongs to one simulation.
+
+    The first piece is played tick by tick, so that what must hold for a while is judged for a whole piece at least.
+    """
 
     def __init__(self, left_ns: int, bands: Sequence[Band], *, longest_s: float, enough_rows: int) -> None:
         self._total_ns = left_ns
@@ -62,15 +65,13 @@ class Soak:
             row = ffi.new("bh_soak *")
             bands = ffi.new("bh_band[]", [(band.column, band.low, band.high) for band in self._bands])
             strides = ffi.new("bh_stride[]", MAX_STRIDES)
-            row.left_ns, row.longest_ms, row.enough_rows = (
-                self._total_ns,
-                round(self._longest_s * 1000),
-                self._enough_rows,
-            )
+            row.left_ns, row.enough_rows = self._total_ns, self._enough_rows
             row.n_bands, row.bands = len(self._bands), bands
             row.max_strides, row.strides = MAX_STRIDES, strides
             self._row, self._keep = row, [ffi, bands, strides]
         self._row.n_strides = 0
+        begun = int(self._row.left_ns) < self._total_ns
+        self._row.longest_ms = round(self._longest_s * 1000) if begun else 0
         return self._row
 
     @property
