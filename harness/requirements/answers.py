@@ -11,8 +11,9 @@ ACTIVE_SESSION = 0xF186
 _NEGATIVE, _POSITIVE, _SILENT = 0x7F, 0x40, 0x80
 _NEGATIVE_BYTES = 3
 _COUNT, _BY_STATUS, _SUPPORTED = 0x01, 0x02, 0x0A
-_LENGTHS = {SESSION: 6, RESET: 2, CLEAR: 1, PRESENT: 2}  # of positive answers
+_LENGTHS = {SESSION: 6, RESET: 2, CLEAR: 1, PRESENT: 2}  # of positive answers; those of other services are not known
 _ECHO = (SESSION, RESET, CODES, PRESENT)  # answers that begin with the sub-function
+CODES_LENGTHS = {_COUNT: 3, _BY_STATUS: 3, _SUPPORTED: 2}  # requests for codes, with a mask of the status or without
 _HEAD, _COUNT_BYTES, _CODE_BYTES = 3, 6, 4
 # What every controller with these services can do, in every session and state.
 _SERVED = re.compile(
@@ -48,10 +49,11 @@ def form_problem(request: bytes, answer: bytes, known: Collection[int]) -> str:
     if request[0] in _ECHO and answer[1:2] != request[1:2]:
         return f"the sub-function 0x{request[1]:02X} is not repeated"
     if request[0] == CODES:
-        return _codes_problem(request, answer)
+        known = len(request) > 1 and len(request) == CODES_LENGTHS.get(request[1])
+        return _codes_problem(request, answer) if known else ""
     if request[0] == READ:
         return _identifiers_problem(request, answer, known)
-    length = _LENGTHS[request[0]]
+    length = _LENGTHS.get(request[0], len(answer))
     return "" if len(answer) == length else f"{len(answer)} bytes instead of {length}"
 
 

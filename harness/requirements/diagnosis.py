@@ -13,6 +13,7 @@ from harness.requirements.answers import (
     ACTIVE_SESSION,
     CLEAR,
     CODES,
+    CODES_LENGTHS,
     PRESENT,
     READ,
     RESET,
@@ -35,7 +36,6 @@ from harness.verdict import Verdict
 DEFAULT, EXTENDED = 0x01, 0x03
 _ACTIVE_SESSION = bytes([READ, 0xF1, 0x86])
 _LENGTHS: Mapping[int, tuple[int, ...]] = {SESSION: (2,), RESET: (2,), CLEAR: (4,), PRESENT: (2,)}
-_CODES_LENGTHS = {0x01: 3, 0x02: 3, 0x0A: 2}  # by sub-function: with a mask of the status, or without
 _SILENT = 0x80  # bit of a sub-function: no positive answer wanted
 _SERVICE, _SUBFUNCTION, _LENGTH, _CONDITIONS, _RANGE, _IN_SESSION = 0x11, 0x12, 0x13, 0x22, 0x31, 0x7F
 _RESERVED = 0x7F  # as a sub-function
@@ -92,7 +92,7 @@ def refusal_of(request: bytes) -> int | None:
 def _refusal_of_codes(request: bytes) -> int | None:
     if len(request) < 2:  # noqa: PLR2004 - service and sub-function
         return _LENGTH
-    expected = _CODES_LENGTHS.get(request[1])
+    expected = CODES_LENGTHS.get(request[1])
     if expected is not None:
         return None if len(request) == expected else _LENGTH
     return _SUBFUNCTION if request[1] == _RESERVED else None

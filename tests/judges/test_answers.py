@@ -27,6 +27,11 @@ KNOWN = {0xF186, 0x0200, 0x0201}
         ("3E 00", "7E 00"),
         ("3E 80", "7F 3E 12"),  # refusals are sent all the same
         ("27 01", "7F 27 11"),
+        ("27 01", "67 01 11 22 33 44"),  # services and kinds of lists whose form is not known here
+        ("19 06 1A 12 00 FF", "59 06 1A 12 00 2F 01 05"),
+        ("19 04 1A 12 00 01", "59 04 1A 12 00 2F"),
+        ("19 02", "59 02 7F"),  # to be refused, which is another rule
+        ("19", "59"),
     ],
 )
 def test_a_well_formed_answer_has_no_problem(request_: str, answer: str) -> None:
