@@ -73,9 +73,8 @@ class Exchange:
     """A request as it was complete on the bus, and the answer: b"" and NaN when none was complete before the next.
 
     The answer begins at `answer_s` and is complete at `complete_s`. `status` is that of every trouble code of the
-    profile, by its fault, where the answer lists them all; one that is not listed is 0. `clears` are the
-    faults whose codes were to be cleared, `asked` are the quantities
-    that were to be read, `values` those that were.
+    profile, by its fault, where the answer lists them all; one that is not listed is 0. `clears` are the faults whose
+    codes were to be cleared, `asked` the quantities that were to be read, `values` those that were.
     """
 
     request_s: float

@@ -49,8 +49,8 @@ def form_problem(request: bytes, answer: bytes, known: Collection[int]) -> str:
     if request[0] in _ECHO and answer[1:2] != request[1:2]:
         return f"the sub-function 0x{request[1]:02X} is not repeated"
     if request[0] == CODES:
-        known = len(request) > 1 and len(request) == CODES_LENGTHS.get(request[1])
-        return _codes_problem(request, answer) if known else ""
+        told = len(request) > 1 and len(request) == CODES_LENGTHS.get(request[1])
+        return _codes_problem(request, answer) if told else ""
     if request[0] == READ:
         return _identifiers_problem(request, answer, known)
     length = _LENGTHS.get(request[0], len(answer))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.charge import REST_S, counted, unseen
 from harness.requirements.evidence import Series
-from harness.trace import Frames, Trace
+from harness.trace import Frames, Side, Trace
 
 TICK_S = 0.1
 FLOW_A = 100.0
@@ -43,10 +43,12 @@ def times(seconds: float) -> Values:
 def trace(seconds: float, pct: Values, current_a: Values, **more: Values) -> Trace:
     small, wide = np.empty(0, np.uint8), np.empty(0, np.uint64)
     frames = Frames(wide, wide.astype(np.uint32), small, small, small, small, small.reshape(0, 8))
-    columns = {"given": {"soc_counted": pct / 100.0, "pack_current_a": current_a}, "truth": {}, "output": {}}
-    columns["truth"] |= {"soc_mean": more["true"] / 100.0} if "true" in more else {}
-    columns["output"] |= {"powered": more["powered"]} if "powered" in more else {}
-    return Trace(times(seconds), columns, frames)  # type: ignore[arg-type] # the sides are known
+    columns: dict[Side, dict[str, Values]] = {
+        "given": {"soc_counted": pct / 100.0, "pack_current_a": current_a},
+        "truth": {"soc_mean": more["true"] / 100.0} if "true" in more else {},
+        "output": {"powered": more["powered"]} if "powered" in more else {},
+    }
+    return Trace(times(seconds), columns, frames)
 
 
 def falling(seconds: float, from_s: float, pct_per_s: float = -1.0) -> tuple[Values, Values]:
