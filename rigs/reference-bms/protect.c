@@ -156,7 +156,7 @@ static void seed_release(const protect_rule *line, rule_state *rule) {
     }
 }
 
-/* Whether the value of an active rule is looked at now. */
+/* Whether the value of a rule goes unseen now. */
 static bool seeded_unseen(const protect_rule *line, bool watched) {
     return (DEFECT(495) && !watched && (line->fault == (uint8_t)FAULT_VEHICLE_TIMEOUT)) ||
            (DEFECT(496) && !watched && (line->fault == (uint8_t)FAULT_CHARGER_TIMEOUT));
